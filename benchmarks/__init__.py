@@ -1,0 +1,1 @@
+"""Comparing parts: grids, measurements and reports."""

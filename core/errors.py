@@ -1,0 +1,32 @@
+"""Everything that the toolkit raises on purpose, one class a layer, all under one base."""
+
+
+class SelfRemasterError(Exception):
+    """A problem with what was given: one line that says what, what is allowed and what to do."""
+
+
+class ComponentError(SelfRemasterError):
+    """A part that cannot be found, built or used, or that breaks a promise of its kind."""
+
+
+class ExperimentError(SelfRemasterError):
+    """An experiment, or a manifest that it names, that cannot be read or makes no sense."""
+
+
+class AudioError(SelfRemasterError):
+    """An audio file or wave that cannot be read, used or written."""
+
+
+class BundleError(SelfRemasterError):
+    """A bundle or checkpoint that is damaged, foreign, or does not fit the model."""
+
+
+class TrainingError(SelfRemasterError):
+    """A training run that cannot start, go on, or has left the numbers behind (NaN)."""
+
+
+def one_line(error: BaseException) -> str:
+    """What a stranger's exception says, as one line with its class."""
+    text = " ".join(str(error).split())
+    name = type(error).__name__
+    return f"{name}: {text}" if text else name

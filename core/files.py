@@ -1,0 +1,89 @@
+"""Writing files so that they are either whole or not there."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from selfremaster.core.errors import SelfRemasterError
+
+OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LONGEST_STEM = (
+    80  # characters; with four bytes each and the suffix well below the usual limit of 255
+)
+
+
+@contextmanager
+def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path in the same folder, which takes the place of the file at the end.
+
+    Folders that are missing are made. The temporary name is hidden and keeps the suffix. When the
+    block ends well, the content is forced to the disk and the name changed in one step; when it
+    does not, Ctrl-C included, the temporary file is removed and the old file stays as it was. The
+    new file has the permissions of the old one, or those that the umask leaves. A link is followed.
+
+    Raises `SelfRemasterError` where nothing can be written, or when the disk is full.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with write_atomically(Path(folder, "note.txt")) as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     Path(folder, "note.txt").read_text(), os.listdir(folder)
+    ('whole', ['note.txt'])
+    """
+    wanted = Path(path)
+    final = wanted.resolve() if wanted.is_symlink() else wanted
+    temporary = _create_beside(wanted, final)
+    try:
+        yield temporary
+        _force_to_disk(temporary)
+        try:
+            os.replace(temporary, final)
+        except OSError as error:
+            raise _cannot_write(wanted, error) from None
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
+            raise _cannot_write(wanted, error) from None
+        raise
+    with suppress(OSError):  # not every system can open a folder
+        _force_to_disk(final.parent)
+
+
+def _create_beside(wanted: Path, final: Path) -> Path:
+    """An empty hidden file in the folder of the final one, with the final permissions."""
+    if final.is_dir():
+        raise SelfRemasterError(f"cannot write {wanted}: it is a folder; name a file")
+    name = f".{final.stem[:LONGEST_STEM]}.{secrets.token_hex(4)}.part{final.suffix}"
+    temporary = final.parent / name
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(final.stat().st_mode) if final.exists() else None
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        if mode is not None:
+            os.chmod(temporary, mode)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _cannot_write(wanted, error) from None
+    return temporary
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: Path, error: OSError) -> SelfRemasterError:
+    reason = (error.strerror or str(error)).lower()
+    advice = (
+        "make room" if error.errno in OUT_OF_SPACE else "choose a folder that can be written to"
+    )
+    return SelfRemasterError(f"cannot write {path}: {reason}; {advice}")

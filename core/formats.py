@@ -1,0 +1,82 @@
+"""Containers of sound files, and how samples are stored in them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from selfremaster.core.errors import AudioError
+
+FORMATS = {
+    ".wav": "WAV",
+    ".flac": "FLAC",
+    ".ogg": "OGG",
+    ".oga": "OGG",
+    ".opus": "OGG",
+    ".mp3": "MP3",
+    ".aiff": "AIFF",
+    ".aif": "AIFF",
+    ".au": "AU",
+    ".caf": "CAF",
+    ".w64": "W64",
+    ".rf64": "RF64",
+}
+"""Containers by suffix, for reading folders and for writing."""
+
+DEFAULT_SUBTYPES = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
+"""How samples are stored in the containers that hold no 16-bit samples."""
+
+BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+UNLIMITED = frozenset({"FLOAT", "DOUBLE"})
+DEEP = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
+"""Subtypes that are not to be cut to 16 bits when the new container cannot hold them."""
+
+KEPT_SUBTYPES = frozenset(BITS) | UNLIMITED | {"ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+"""Subtypes of an input that an output is given; the others change the number of samples."""
+
+NOT_KEPT = {
+    "AIFF": frozenset({"PCM_S8", "PCM_U8", "ULAW", "ALAW"}),  # odd lengths grow by one sample
+    "WAV": frozenset({"MPEG_LAYER_III"}),  # can be read, but not written
+}
+"""Subtypes that are not kept in some containers, because of what libsndfile makes of them."""
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a sound file says of itself: length in samples, rate in Hz, how samples are stored."""
+
+    samples: int
+    sample_rate: int
+    channels: int
+    subtype: str
+    format: str
+
+    @property
+    def seconds(self) -> float:
+        """The length in seconds."""
+        return self.samples / self.sample_rate
+
+
+def storage(place: Path, like: AudioInfo | None, subtype: str | None) -> tuple[str, str]:
+    """The container and subtype that a file is written in, as `audio.write` describes.
+
+    Raises `AudioError` for a suffix or a subtype that there is not.
+    """
+    suffix = place.suffix.lower()
+    container = FORMATS.get(suffix)
+    if container is None or container not in soundfile.available_formats():
+        raise AudioError(f"{place}: no sound is written as {suffix!r}; known: {', '.join(FORMATS)}")
+    if subtype is not None:
+        stored = subtype.upper()
+        if not soundfile.check_format(container, stored):
+            allowed = ", ".join(soundfile.available_subtypes(container))
+            raise AudioError(f"{place}: {container} holds no {subtype!r}; known: {allowed}")
+        return container, stored
+    kept = KEPT_SUBTYPES - NOT_KEPT.get(container, frozenset())
+    wished = [like.subtype] if like is not None and like.subtype in kept else []
+    if suffix == ".opus":
+        wished = ["OPUS"]
+    if like is not None and like.subtype in DEEP:
+        wished.append("PCM_24")
+    wished += [DEFAULT_SUBTYPES.get(container, "PCM_16"), "PCM_16"]
+    return container, next(name for name in wished if soundfile.check_format(container, name))

@@ -1,0 +1,398 @@
+"""The nine kinds of part; the docstring of each base class is the contract of the kind.
+
+A part is one class, its settings one `ComponentConfig`, its entry one line in a table. Parts
+receive built parts: a setting marked as a part (`LossSpec`, `VocoderSpec`, ...) arrives in the
+constructor as a keyword of the same name. The promises that every part of a kind keeps are
+functions in `selfremaster.core.promises`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+
+from selfremaster.core.components import (
+    ComponentConfig,
+    ComponentSpec,
+    DegradationSpec,
+    FeaturesSpec,
+    LossSpec,
+    ModelReference,
+    PartOf,
+    VocoderSpec,
+    default_part,
+)
+from selfremaster.core.errors import ComponentError
+
+if TYPE_CHECKING:
+    from selfremaster.core.models import Model
+
+__all__ = [
+    "AnalysisOutput",
+    "Analyzer",
+    "Channel",
+    "Component",
+    "ComponentConfig",
+    "ComponentSpec",
+    "Degradation",
+    "DegradationSpec",
+    "Features",
+    "FeaturesSpec",
+    "Loss",
+    "LossSpec",
+    "Metric",
+    "ModelReference",
+    "Objective",
+    "Parameters",
+    "PartOf",
+    "Restorer",
+    "StepContext",
+    "StepLosses",
+    "Vocoder",
+    "VocoderSpec",
+    "default_part",
+]
+
+Parameters = Mapping[str, Any]
+"""What a degradation drew for one wave: plain JSON values, enough to replay it."""
+
+
+class Component:
+    """What parts of every kind share: a kind, settings, and the settings they were built with."""
+
+    kind: ClassVar[str]
+    Config: ClassVar[type[ComponentConfig]] = ComponentConfig
+    config: ComponentConfig
+
+
+class Features(Component, nn.Module):
+    """Describe speech by frames: what the analysis module predicts and the vocoder speaks from.
+
+    One object serves both, so that they cannot disagree about where a frame lies. Frame k is
+    centred on sample k * hop_samples; a wave has 1 + samples // hop_samples frames.
+
+    Shape: wave (batch, samples) -> speech features (batch, channels, frames).
+    """
+
+    kind = "features"
+    sample_rate: int  # Hz
+    hop_samples: int
+    channels: int  # what the vocoder is given
+    mel_bands: int  # what the analysis module reads
+    predicted_channels: int  # what the analysis module predicts
+
+    def __init__(self, config: ComponentConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Speech features of a wave, (batch, samples) -> (batch, channels, frames)."""
+        raise NotImplementedError
+
+    def log_mel(self, wave: Tensor) -> Tensor:
+        """What the analysis module reads, (batch, samples) -> (batch, mel_bands, frames)."""
+        raise NotImplementedError
+
+    @property
+    def silence(self) -> float:
+        """The value of the log-mel spectrogram where there is no sound; frames are padded with it."""
+        raise NotImplementedError
+
+    def predicted(self, features: Tensor) -> Tensor:
+        """The channels that the analysis module must predict, (batch, predicted_channels, frames)."""
+        return features
+
+    def complete(self, predicted: Tensor, wave: Tensor) -> Tensor:
+        """Add to the prediction what has to be taken from the degraded wave itself (such as F0).
+
+        Shape: (batch, predicted_channels, frames), (batch, samples) -> (batch, channels, frames).
+        """
+        del wave
+        return predicted
+
+    def frames(self, samples: int) -> int:
+        """How many frames a wave of so many samples has."""
+        return 1 + samples // self.hop_samples
+
+
+class AnalysisOutput(NamedTuple):
+    """What the analysis module found in a recording."""
+
+    features: Tensor  # clean speech features (batch, predicted_channels, frames)
+    channel_features: Tensor  # the sound of the recording (batch, channel_dim)
+
+
+class Analyzer(Component, nn.Module):
+    """The analysis module: hear what was said, and how the recording coloured it.
+
+    Shape: log-mel (batch, mel_bands, frames) -> features (batch, predicted_channels, frames) and
+    channel features (batch, channel_dim). Any number of frames from 1 is taken.
+    """
+
+    kind = "analyzer"
+    channel_dim: int
+
+    def __init__(self, config: ComponentConfig, features: Features) -> None:
+        super().__init__()
+        self.config = config
+        self.mel_bands = features.mel_bands
+        self.predicted_channels = features.predicted_channels
+        self.silence = features.silence
+
+    def forward(self, log_mel: Tensor) -> AnalysisOutput:
+        """Clean speech features and channel features of a degraded recording."""
+        raise NotImplementedError
+
+
+class Vocoder(Component, nn.Module):
+    """The synthesis module: speak the features.
+
+    Shape: features (batch, channels, frames) -> wave (batch, frames * hop_samples), where frame k
+    describes the sound around sample k * hop_samples, so that the caller only cuts the end off.
+    ``source`` (batch, samples) is the degraded wave, for vocoders that use it; those that cannot
+    do without say ``needs_source = True`` and raise `ComponentError` when it is missing.
+    ``differentiable`` says whether gradients reach the features, which learning needs.
+    """
+
+    kind = "vocoder"
+    needs_source: ClassVar[bool] = False
+    differentiable: ClassVar[bool] = True
+
+    def __init__(self, config: ComponentConfig, features: Features) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = features.channels
+        self.hop_samples = features.hop_samples
+        self.sample_rate = features.sample_rate
+
+    def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
+        """The wave that the speech features describe."""
+        raise NotImplementedError
+
+
+class Channel(Component, nn.Module):
+    """The channel module: put the sound of a recording onto a clean wave.
+
+    Shape: wave (batch, samples), channel features (batch, channel_dim) -> wave (batch, samples).
+    Any number of samples from 1 is taken; nothing is delayed.
+    """
+
+    kind = "channel"
+
+    def __init__(self, config: ComponentConfig, channel_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.channel_dim = channel_dim
+
+    def forward(self, wave: Tensor, channel_features: Tensor) -> Tensor:
+        """The wave as the recording would have kept it."""
+        raise NotImplementedError
+
+
+class Degradation(Component):
+    """Damage a wave as recordings are damaged: draw the parameters first, then apply them.
+
+    Shape: wave (batch, samples) -> (batch, samples), same dtype and device, full scale = 1; the
+    input is not changed. `draw` gives the parameters of one wave as plain JSON values; `apply` is
+    deterministic, so that a logged set of parameters replays the damage exactly. What a set does
+    not name is taken from the settings.
+    """
+
+    kind = "degradation"
+    delay_samples: ClassVar[int] = 0  # by how much the damaged wave lags
+    differentiable: ClassVar[bool] = False  # whether gradients reach the wave through `apply`
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.config = config
+
+    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
+        """Parameters for one wave at a rate in Hz; parts with nothing to draw give what they use."""
+        raise NotImplementedError
+
+    def apply(
+        self,
+        wave: Tensor,
+        parameters: Parameters | Sequence[Parameters],
+        sample_rate: int = 22050,
+    ) -> Tensor:
+        """Damage the waves with these parameters: one set for all of them, or one for each.
+
+        Shape: wave (batch, samples) -> (batch, samples). Raises `ComponentError` when the number of
+        sets is not the batch.
+        """
+        if isinstance(parameters, Mapping):
+            return self.apply_one(wave, parameters, sample_rate)
+        if len(parameters) != wave.shape[0]:
+            raise ComponentError(
+                f"{len(parameters)} parameter sets for {wave.shape[0]} waves; give one, or one each"
+            )
+        if all(other == parameters[0] for other in parameters[1:]):
+            return self.apply_one(wave, parameters[0], sample_rate) if parameters else wave.clone()
+        return torch.cat(
+            [
+                self.apply_one(item[None], drawn, sample_rate)
+                for item, drawn in zip(wave, parameters, strict=True)
+            ]
+        )
+
+    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+        """Damage every wave of a batch with the same parameters."""
+        raise NotImplementedError
+
+    def __call__(
+        self, wave: Tensor, generator: Generator, sample_rate: int = 22050
+    ) -> tuple[Tensor, list[dict[str, Any]]]:
+        """Draw a set of parameters for each wave and apply them; gives both."""
+        drawn = [self.draw(generator, sample_rate) for _ in range(wave.shape[0])]
+        return self.apply(wave, drawn, sample_rate), drawn
+
+
+class Loss(Component, nn.Module):
+    """Say how far an estimate is from its target, as one number to be made small.
+
+    Shape: for ``takes = "wave"`` two waves (batch, samples), for ``takes = "features"`` two maps
+    (batch, channels, frames) -> scalar, at least 0 and finite for finite input. The longer input is
+    cut to the shorter one.
+    """
+
+    kind = "loss"
+    takes: ClassVar[Literal["wave", "features"]] = "wave"
+
+    def __init__(self, config: ComponentConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """The distance of the estimate from the target."""
+        raise NotImplementedError
+
+
+class AdversarialLoss(Loss):
+    """A loss that learns itself: its own parameters are discriminators.
+
+    `forward` is the generator's side; `discriminator_loss` the side that the discriminators are
+    trained by. Both take waves.
+    """
+
+    def discriminator_loss(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """How badly the discriminators tell the estimate from the target."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """Where a training run stands, and the only source of chance that an objective may use."""
+
+    step: int  # updates done so far
+    generator: Generator
+
+
+@dataclass(frozen=True)
+class StepLosses:
+    """One update of an objective: which parameters it moves, and by which losses."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    update: str = "model"
+
+
+class Objective(Component, nn.Module):
+    """What is learned from a batch: which waves it needs, which modules move, by which losses.
+
+    ``streams`` names the waves that a batch holds, each (batch, samples) at the model's rate:
+    "degraded" (recordings to learn from), "clean" (any clean speech, unrelated to them).
+    ``trained`` names the modules of the model that are trained; the others are frozen and kept in
+    evaluation mode. `updates` says which parameters each of the optimizers moves; `losses` yields
+    one `StepLosses` for every one of them, and the trainer steps between two yields.
+    """
+
+    kind = "objective"
+    streams: ClassVar[tuple[str, ...]] = ("clean",)
+    trained: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, config: ComponentConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def updates(self, model: "Model") -> dict[str, list[nn.Parameter]]:
+        """The parameters of every optimizer, by the name of the update."""
+        return {
+            "model": [
+                parameter for name in self.trained for parameter in getattr(model, name).parameters()
+            ]
+        }
+
+    def losses(
+        self, model: "Model", batch: Mapping[str, Tensor], context: StepContext
+    ) -> Iterator[StepLosses]:
+        """The losses of one batch, one update after another; all chance comes from the context."""
+        raise NotImplementedError
+
+    def validation_losses(
+        self, model: "Model", batch: Mapping[str, Tensor], context: StepContext
+    ) -> Mapping[str, Tensor]:
+        """Named numbers on held-out speech, without gradient; ``total`` is the one to be small."""
+        named: dict[str, Tensor] = {}
+        for step in self.losses(model, batch, context):
+            named |= step.parts
+            named["total"] = step.total
+        return named
+
+
+class Metric(Component):
+    """Give named numbers that say how good a wave is.
+
+    ``directions`` says for each of the numbers whether "higher" or "lower" is better.
+    `compute` takes waves (samples,) at one rate in Hz; ``needs_reference`` parts raise
+    `ComponentError` without a reference. The longer wave is cut to the shorter one.
+    """
+
+    kind = "metric"
+    directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {}
+    needs_reference: ClassVar[bool] = True
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.config = config
+
+    def compute(
+        self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
+    ) -> dict[str, float]:
+        """The numbers, by name."""
+        raise NotImplementedError
+
+
+class Restorer(Component):
+    """Take a degraded wave and give a better one of the same length, rate and number of channels.
+
+    Shape: wave (channels, samples) -> (channels, samples), float32, full scale = 1.
+    ``needs_reference`` marks those that are told the clean original (ceilings, not restorers).
+    """
+
+    kind = "restorer"
+    needs_reference: ClassVar[bool] = False
+
+    def __init__(self, config: ComponentConfig) -> None:
+        self.config = config
+
+    def restore(self, wave: Tensor, sample_rate: int, reference: Tensor | None = None) -> Tensor:
+        """The better wave."""
+        raise NotImplementedError
+
+
+BASES: Mapping[str, type[Component]] = {
+    base.kind: base
+    for base in (
+        Features,
+        Analyzer,
+        Vocoder,
+        Channel,
+        Degradation,
+        Loss,
+        Objective,
+        Metric,
+        Restorer,
+    )
+}
+"""The base class of every kind."""

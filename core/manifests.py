@@ -1,0 +1,274 @@
+"""Manifests: which files a corpus holds, who speaks in them, and which split each belongs to."""
+
+import csv
+import hashlib
+import io
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from selfremaster.core import audio
+from selfremaster.core.errors import AudioError, ExperimentError, SelfRemasterError
+from selfremaster.core.files import write_atomically
+from selfremaster.core.splits import SPLITS, Kind, check_settings, draw_splits
+
+PathLike = str | os.PathLike[str]
+
+COLUMNS = ("path", "seconds", "sample_rate", "channels", "speaker", "split", "sha256")
+REQUIRED = ("path", "split")
+NAMED_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of a corpus: a row of the manifest. What a foreign manifest leaves out is None."""
+
+    path: str  # relative to the folder of the manifest, with slashes
+    split: str
+    speaker: str = ""
+    seconds: float | None = None
+    sample_rate: int | None = None  # Hz
+    channels: int | None = None
+    sha256: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of a corpus, sorted by path, and the folder that their paths start from."""
+
+    folder: Path
+    items: tuple[Item, ...]
+
+    def file(self, item: Item) -> Path:
+        """Where the file of a row lies."""
+        return self.folder / item.path
+
+    def splits(self) -> dict[str, int]:
+        """How many files each split has."""
+        names = sorted({item.split for item in self.items}, key=_split_order)
+        return {name: sum(item.split == name for item in self.items) for name in names}
+
+    def speakers(self) -> list[str]:
+        """Everyone who speaks, sorted."""
+        return sorted({item.speaker for item in self.items if item.speaker})
+
+
+def _split_order(name: str) -> tuple[int, str]:
+    return (SPLITS.index(name) if name in SPLITS else len(SPLITS), name)
+
+
+def read(path: PathLike) -> Manifest:
+    """Read a manifest: CSV in UTF-8 with a heading, of which only path and split are required.
+
+    Columns of no meaning here (licence, text, ...) are kept. Raises `ExperimentError` with the line
+    for what is no manifest, a missing column, an absolute path, or a path that comes twice.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.reader(stream, strict=True))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ExperimentError(f"{path}: cannot be read: {reason}; check the path") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ExperimentError(f"{path}: not a manifest (CSV in UTF-8): {error}") from None
+    heading = [name.strip() for name in rows[0]] if rows else []
+    missing = [name for name in REQUIRED if name not in heading]
+    if missing or len(set(heading)) < len(heading):
+        what = f"no column {' and '.join(missing)}" if missing else "a column comes twice"
+        raise ExperimentError(
+            f"{path}: not a manifest: {what} in its first line; "
+            f"required are {', '.join(REQUIRED)}, known {', '.join(COLUMNS)}"
+        )
+    items: dict[str, Item] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        where = f"{path}, row {number}"
+        if len(row) != len(heading):
+            raise ExperimentError(f"{where}: {len(row)} values for {len(heading)} columns")
+        item = _item(where, dict(zip(heading, row, strict=True)))
+        if item.path in items:
+            raise ExperimentError(f"{where}: {item.path} comes a second time; leave one out")
+        items[item.path] = item
+    if not items:
+        raise ExperimentError(f"{path}: a manifest without files")
+    return Manifest(Path(path).parent, tuple(items[name] for name in sorted(items)))
+
+
+def _item(where: str, row: dict[str, str]) -> Item:
+    given = row["path"]
+    if (
+        not given
+        or "\0" in given
+        or PurePosixPath(given).is_absolute()
+        or Path(given).is_absolute()
+    ):
+        raise ExperimentError(
+            f"{where}: path {given!r}; write it relative to the folder of the manifest"
+        )
+    split = row["split"].strip()
+    if not split:
+        raise ExperimentError(f"{where}: no split; write {', '.join(SPLITS)}")
+    return Item(
+        path=os.path.normpath(given).replace(os.sep, "/"),
+        split=split,
+        speaker=row.get("speaker", "").strip(),
+        seconds=_number(where, "seconds", row),
+        sample_rate=_whole_number(where, "sample_rate", row),
+        channels=_whole_number(where, "channels", row),
+        sha256=row.get("sha256", "").strip().lower(),
+        others={name: value for name, value in row.items() if name not in COLUMNS},
+    )
+
+
+def _number(where: str, name: str, row: Mapping[str, str]) -> float | None:
+    text = row.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ExperimentError(f"{where}: {name} is {text!r}, not a number above 0")
+    return number
+
+
+def _whole_number(where: str, name: str, row: Mapping[str, str]) -> int | None:
+    number = _number(where, name, row)
+    if number is not None and number != int(number):
+        raise ExperimentError(f"{where}: {name} is {number}, not a whole number")
+    return None if number is None else int(number)
+
+
+def write(manifest: Manifest, path: PathLike) -> None:
+    """Write a manifest as CSV, with paths relative to where it is written; whole or not at all."""
+    target = Path(path)
+    extra = sorted({name for item in manifest.items for name in item.others})
+    lines = io.StringIO(newline="")
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow([*COLUMNS, *extra])
+    start = target.parent.resolve()
+    for item in manifest.items:
+        place = item.path
+        if manifest.folder.resolve() != start:
+            place = os.path.relpath(manifest.folder.resolve() / item.path, start)
+        known = {
+            "path": place.replace(os.sep, "/"),
+            "seconds": "" if item.seconds is None else f"{item.seconds:.3f}",
+            "sample_rate": "" if item.sample_rate is None else str(item.sample_rate),
+            "channels": "" if item.channels is None else str(item.channels),
+            "speaker": item.speaker,
+            "split": item.split,
+            "sha256": item.sha256,
+        }
+        table.writerow([*known.values(), *(item.others.get(name, "") for name in extra)])
+    with write_atomically(target) as temporary:
+        temporary.write_text(lines.getvalue(), encoding="utf-8", newline="")
+
+
+def content_hash(manifest: Manifest) -> str:
+    """One SHA-256 over what is learned from: each file's path, speaker, split and content.
+
+    The order of rows and the columns kept for others play no part. Files of a manifest without
+    sha256 are told apart by path and seconds alone.
+    """
+    digest = hashlib.sha256()
+    for item in sorted(manifest.items, key=lambda item: item.path):
+        content = item.sha256 or ("" if item.seconds is None else f"{item.seconds:.3f}")
+        for word in (item.path, item.speaker, item.split, content):
+            digest.update(word.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def build(
+    folder: PathLike,
+    kind: Kind = "single",
+    fractions: Sequence[float] = (0.9, 0.05, 0.05),
+    seed: int = 0,
+    speaker_depth: int = 1,
+) -> Manifest:
+    """Make the manifest of a folder of sound files, each gone through from end to end.
+
+    The speaker is the folder that the file lies in, counted from the top by ``speaker_depth``; in a
+    corpus of a single speaker a file at the top has the corpus's own name as its speaker.
+
+    Splits are train, val and test with the given fractions (on average). Each file gets a number
+    from 0 to 1 out of a hash of the seed and its path, and its split is where that number falls.
+    So a file keeps its split when others come or go. ``single`` draws over all files,
+    ``multi-seen`` likewise with every speaker by itself, and ``multi-unseen`` draws a number for
+    each speaker, so that nobody is in two splits.
+
+    A split that is wanted (fraction above 0) and stays empty is given what lies nearest to its
+    range, from a split that has two or more: train first, then test, then val. So three files are
+    enough for three splits; in ``multi-seen`` that is done for each speaker, in ``multi-unseen``
+    with whole speakers. What was moved that way may change its split when the corpus grows.
+
+    Raises `AudioError` for files that cannot be read, by name, and `ExperimentError` for wrong
+    fractions, or fewer than two speakers in a multi-speaker corpus.
+    """
+    check_settings(kind, fractions)
+    if speaker_depth < 1:
+        raise ExperimentError(f"speaker_depth={speaker_depth}: 1 is the first folder, and so on")
+    root = Path(folder)
+    if not root.is_dir():
+        raise ExperimentError(f"{root}: not a folder; name the folder of the corpus")
+    found = audio.find_audio(root)
+    for file, place in found:
+        if not place.as_posix().isprintable():
+            raise ExperimentError(f"{str(file)!r}: its name is not plain UTF-8 text; rename it")
+    speakers = {place.as_posix(): _speaker(root, place, kind, speaker_depth) for _, place in found}
+    if kind != "single" and len(set(speakers.values())) < 2:
+        only = next(iter(speakers.values()))
+        raise ExperimentError(
+            f"{root}: {kind} needs two speakers or more, and there is one ({only}); "
+            f"use single, or another speaker_depth"
+        )
+    splits = draw_splits(speakers, kind, fractions, seed)
+    described = _describe([(file, place.as_posix()) for file, place in found])
+    items = [
+        Item(
+            name,
+            splits[name],
+            speakers[name],
+            info.seconds,
+            info.sample_rate,
+            info.channels,
+            digest,
+        )
+        for name, info, digest in described
+    ]
+    return Manifest(root, tuple(sorted(items, key=lambda item: item.path)))
+
+
+def _speaker(root: Path, place: Path, kind: str, depth: int) -> str:
+    folders = place.parts[:-1]
+    if len(folders) >= depth:
+        return folders[depth - 1]
+    if kind == "single":
+        return root.resolve().name
+    raise ExperimentError(
+        f"{root / place}: lies in no speaker's folder (speaker_depth={depth}); "
+        f"move it into one, or use single"
+    )
+
+
+def _describe(found: Sequence[tuple[Path, str]]) -> Iterator[tuple[str, audio.AudioInfo, str]]:
+    failures: list[str] = []
+    for file, name in found:
+        try:
+            info = audio.check(file)
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except SelfRemasterError as error:
+            failures.append(str(error))
+            continue
+        if not failures:
+            yield name, info, digest
+    if failures:
+        more = len(failures) - NAMED_FAILURES
+        named = " | ".join(failures[:NAMED_FAILURES]) + (f" | and {more} more" if more > 0 else "")
+        raise AudioError(f"{len(failures)} of {len(found)} files cannot be used: {named}")

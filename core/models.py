@@ -1,0 +1,156 @@
+"""A model: the parts put together, and what can be done with them."""
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from selfremaster.core.errors import AudioError, BundleError
+from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, Features, Vocoder
+from selfremaster.core.levels import normalise_peak, resample
+from selfremaster.core.signals import fit_length
+
+Wave = TypeVar("Wave", Tensor, np.ndarray)
+
+PEAK_LIMIT = 0.999
+
+
+class Model(nn.Module):
+    """The analysis, synthesis and channel modules with the features that they share.
+
+    ``analyzer`` and ``channel`` are missing in a model that is a vocoder alone. ``output`` is the
+    vocoder that speaks when a recording is restored, where it is another one than the vocoder that
+    the model learned with.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        vocoder: Vocoder,
+        analyzer: Analyzer | None = None,
+        channel: Channel | None = None,
+        output: Vocoder | None = None,
+        peak_db: float = -3.0,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.vocoder = vocoder
+        self.analyzer = analyzer
+        self.channel = channel
+        self.output = output
+        self.peak_db = peak_db
+
+    @property
+    def sample_rate(self) -> int:
+        """The rate that the model works at, Hz."""
+        return self.features.sample_rate
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        tensors = [*self.parameters(), *self.buffers()]
+        return tensors[0].device if tensors else torch.device("cpu")
+
+    def analyse(self, wave: Tensor) -> AnalysisOutput:
+        """What the analysis module hears in degraded waves at the model's rate, (batch, samples)."""
+        if self.analyzer is None:
+            raise BundleError("this model is a vocoder alone: it has no analysis module to restore with")
+        output: AnalysisOutput = self.analyzer(self.features.log_mel(wave))
+        return output
+
+    def degrade(self, wave: Tensor, channel_features: Tensor) -> Tensor:
+        """Clean waves with the sound of recordings, (batch, samples) at the model's rate."""
+        if self.channel is None:
+            raise BundleError("this model has no channel module to put the sound of a recording on")
+        damaged: Tensor = self.channel(wave, channel_features)
+        return damaged
+
+    def restore_segment(self, wave: Tensor) -> Tensor:
+        """Restore degraded waves at the model's rate and level, (batch, samples) -> the same."""
+        speech = self.features.complete(self.analyse(wave).features, wave)
+        return self.speak(speech, wave, self.output or self.vocoder)
+
+    def speak(self, speech: Tensor, source: Tensor, vocoder: Vocoder | None = None) -> Tensor:
+        """The wave of the speech features, as long as the source, (batch, samples)."""
+        wave = (vocoder or self.vocoder)(speech, source)
+        return fit_length(wave, source.shape[-1])
+
+    def restore(self, wave: Wave, sample_rate: int) -> Wave:
+        """Restore a recording: same shape, length, rate, type and level as what was given.
+
+        Shape: (samples,) or (channels, samples), floating point, full scale = 1, rate in Hz.
+        Raises `AudioError` for another shape or type, for samples that are no numbers, and for an
+        empty wave.
+        """
+        return self._through(self.restore_segment, wave, sample_rate)
+
+    def copy_synthesis(self, wave: Wave, sample_rate: int) -> Wave:
+        """Send a clean wave through features and vocoder alone: the ceiling of what can be restored.
+
+        Shape and errors are those of `restore`.
+        """
+
+        def resynthesise(clean: Tensor) -> Tensor:
+            return self.speak(self.features(clean), clean)
+
+        return self._through(resynthesise, wave, sample_rate)
+
+    def _through(self, function: "nn.Module | object", wave: Wave, sample_rate: int) -> Wave:
+        """Bring a wave to the model's rate and level, apply the function, and bring it back."""
+        given = check_wave(wave)
+        channels = given.reshape(-1, given.shape[-1]).float().cpu()
+        heard = resample(channels, sample_rate, self.sample_rate)
+        levelled = normalise_peak(heard.reshape(1, -1), self.peak_db).reshape(heard.shape)
+        with torch.inference_mode(), _evaluating(self):
+            made = function(levelled.to(self.device)).float().cpu()  # type: ignore[operator]  # a Callable cannot be told from a method here
+        back = fit_length(resample(made, self.sample_rate, sample_rate), channels.shape[-1])
+        result = match_level(back, channels).reshape(given.shape).to(given.dtype)
+        if isinstance(wave, np.ndarray):
+            return result.numpy().astype(wave.dtype)
+        return result.to(wave.device)
+
+
+def check_wave(wave: Tensor | np.ndarray) -> Tensor:
+    """The wave as a tensor, (samples,) or (channels, samples); raises `AudioError`."""
+    tensor = torch.from_numpy(np.ascontiguousarray(wave)) if isinstance(wave, np.ndarray) else wave
+    if tensor.ndim not in (1, 2):
+        raise AudioError(f"a wave of shape {tuple(tensor.shape)}; give (samples,) or (channels, samples)")
+    if not tensor.is_floating_point():
+        raise AudioError(f"a wave of {tensor.dtype}; give floating point with full scale 1")
+    if tensor.numel() == 0:
+        raise AudioError("0 samples of audio; nothing to restore")
+    if not torch.isfinite(tensor).all():
+        position = int((~torch.isfinite(tensor)).nonzero()[0, -1])
+        raise AudioError(f"sample {position} is not a finite number; repair the wave first")
+    return tensor.detach()
+
+
+def match_level(wave: Tensor, reference: Tensor) -> Tensor:
+    """Give each channel the mean level of the reference, as far as full scale allows.
+
+    Silent channels of the reference come out silent. One gain keeps the channels of a wave whose
+    peak would pass full scale in balance.
+
+    Shape: (channels, samples) both.
+    """
+    own = wave.square().mean(-1, keepdim=True).sqrt()
+    wanted = reference.square().mean(-1, keepdim=True).sqrt()
+    levelled = torch.where(own > 1e-9, wave * (wanted / own.clamp(min=1e-9)), wave * 0)
+    peak = float(levelled.abs().max())
+    return levelled * (PEAK_LIMIT / peak) if peak > PEAK_LIMIT else levelled
+
+
+class _evaluating:  # noqa: N801  # used as a verb: with _evaluating(model)
+    """Keep a module in evaluation mode inside the block, and put it back as it was."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.training = [part for part in module.modules() if part.training]
+
+    def __enter__(self) -> None:
+        self.module.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for part in self.training:
+            part.training = True

@@ -1,0 +1,161 @@
+"""What simulated damage promises."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfremaster.core.errors import ComponentError
+from selfremaster.core.interfaces import Degradation
+from selfremaster.core.promises.inputs import RATE_HZ, noise, speech_like, wave_cases
+from selfremaster.core.promises.judging import (
+    demand,
+    demand_close,
+    demand_finite,
+    demand_gradient,
+    demand_shape,
+    seeded,
+    untouched,
+)
+
+DELAY_TOLERANCE_SECONDS = 0.002  # the group delay of ordinary filters
+LOUDEST_THAT_LEARNS = 1000.0  # full scale is 1; at the largest numbers gradients overflow
+
+
+def keeps_shape_and_dtype(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Gives a wave of the same shape, dtype and device."""
+    damaged, drawn = part(wave, seeded(seed), RATE_HZ)
+    demand_shape(damaged, tuple(wave.shape), "the damaged wave")
+    demand(damaged.dtype == wave.dtype, f"the wave comes back as {damaged.dtype}, not {wave.dtype}")
+    demand(damaged.device == wave.device, f"the wave comes back on {damaged.device}")
+    demand(len(drawn) == len(wave), f"{len(drawn)} parameter sets are drawn for {len(wave)} waves")
+
+
+def leaves_its_input_alone(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Does not change the wave that it is given, nor give back the same memory."""
+    with untouched(wave):
+        damaged, _ = part(wave, seeded(seed), RATE_HZ)
+        damaged.detach().fill_(0.123)
+
+
+def stays_finite(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Gives finite samples for finite samples."""
+    damaged, _ = part(wave, seeded(seed), RATE_HZ)
+    demand_finite(damaged, "the damaged wave")
+
+
+def repeats_itself(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Gives the same parameters and the same sound for the same seed; uses no other chance."""
+    first, first_drawn = part(wave, seeded(seed), RATE_HZ)
+    second, second_drawn = part(wave, seeded(seed), RATE_HZ)
+    demand(first_drawn == second_drawn, f"one seed draws {first_drawn[0]}, then {second_drawn[0]}")
+    demand(torch.equal(first, second), "the same seed gives two different sounds")
+
+
+def replays_from_json(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Draws plain JSON values, from which the sound is had again exactly."""
+    damaged, drawn = part(wave, seeded(seed), RATE_HZ)
+    try:
+        logged = json.loads(json.dumps(drawn, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ComponentError(f"draws what is not JSON: {error}") from None
+    demand(logged == drawn, f"{drawn[0]} reads back from JSON as {logged[0]}")
+    demand(torch.equal(part.apply(wave, logged, RATE_HZ), damaged), "the replayed wave differs")
+
+
+def damages_each_wave_alone(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Gives for a batch what it gives for its waves one by one with the same parameters."""
+    drawn = part.draw(seeded(seed), RATE_HZ)
+    alone = torch.cat([part.apply(item[None], drawn, RATE_HZ) for item in wave])
+    demand_close(part.apply(wave, drawn, RATE_HZ), alone, "the wave of a batch", 1e-5)
+
+
+def counts_its_parameters(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Raises `ComponentError` when there are more parameter sets than waves."""
+    drawn = [part.draw(seeded(seed), RATE_HZ)] * (wave.shape[0] + 1)
+    try:
+        part.apply(wave, drawn, RATE_HZ)
+    except ComponentError:
+        return
+    demand(False, f"takes {len(drawn)} parameter sets for {wave.shape[0]} waves without a word")
+
+
+def keeps_silence(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Leaves silence silent, unless it says ``adds_sound = True`` (hum, hiss, clicks)."""
+    if getattr(part, "adds_sound", False):
+        return
+    damaged, _ = part(torch.zeros_like(wave), seeded(seed), RATE_HZ)
+    demand(not damaged.any(), f"silence becomes a sound of peak {damaged.abs().max():.2g}")
+
+
+def takes_any_rate(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Works at the rates that recordings have, not only at the model's."""
+    for rate_hz in (8000, 16000, 48000):
+        damaged, _ = part(wave, seeded(seed), rate_hz)
+        demand_shape(damaged, tuple(wave.shape), f"the damaged wave at {rate_hz} Hz")
+        demand_finite(damaged, f"the damaged wave at {rate_hz} Hz")
+
+
+def lags_as_it_says(part: Degradation) -> None:
+    """Delays the sound by ``delay_samples``, to within 2 ms."""
+    wave = noise(1, 16384, seed=6)
+    damaged, _ = part(wave, seeded(6), RATE_HZ)
+    size = 2 * wave.shape[-1]
+    spectra = [torch.fft.rfft(sound.double(), size) for sound in (damaged, wave)]
+    likeness = torch.fft.irfft(spectra[0] * spectra[1].conj(), size)[0].abs()
+    lag = int(likeness.argmax())
+    lag -= size if lag > size // 2 else 0
+    allowed = DELAY_TOLERANCE_SECONDS * RATE_HZ
+    demand(
+        abs(lag - part.delay_samples) <= allowed,
+        f"noise comes out {lag} samples late; delay_samples is {part.delay_samples}",
+    )
+
+
+def takes_waves_that_learn(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Takes waves that ask for a gradient, and sends them a finite one if it is differentiable."""
+    if wave.abs().max() > LOUDEST_THAT_LEARNS:
+        return
+    asking = wave.clone().requires_grad_()
+    with torch.enable_grad():
+        damaged, _ = part(asking, seeded(seed), RATE_HZ)
+        if part.differentiable:
+            demand_gradient(damaged, asking, "the wave", allow_zero=True)
+
+
+def has_a_gradient_if_it_says_so(part: Degradation) -> None:
+    """Sends a gradient that is not zero to speech, if it says that it is differentiable."""
+    if not part.differentiable:
+        return
+    asking = speech_like(4000).requires_grad_()
+    with torch.enable_grad():
+        damaged, _ = part(asking, seeded(9), RATE_HZ)
+        demand_gradient(damaged, asking, "the wave")
+
+
+def cases(part: Degradation, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Waves of every sort, in float32 and float64, up to the largest numbers there are."""
+    del part, context
+    yield from wave_cases()
+    yield "a wave in float64", {"wave": noise(1, 2000).double(), "seed": 1}
+    for dtype in (torch.float32, torch.float64):
+        largest = torch.finfo(dtype).max * torch.sign(noise(1, 500)).to(dtype)
+        yield f"the largest numbers of {dtype}", {"wave": largest, "seed": 2}
+
+
+PROMISES = (
+    keeps_shape_and_dtype,
+    leaves_its_input_alone,
+    stays_finite,
+    repeats_itself,
+    replays_from_json,
+    damages_each_wave_alone,
+    counts_its_parameters,
+    keeps_silence,
+    takes_any_rate,
+    lags_as_it_says,
+    takes_waves_that_learn,
+    has_a_gradient_if_it_says_so,
+)

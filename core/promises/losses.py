@@ -1,0 +1,137 @@
+"""What losses and objectives promise."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfremaster.core.interfaces import AdversarialLoss, Loss, Objective
+from selfremaster.core.promises.inputs import log_mels, noise, speech_like
+from selfremaster.core.promises.judging import (
+    demand,
+    demand_close,
+    demand_finite,
+    demand_gradient,
+    demand_shape,
+    evaluating,
+    untouched,
+)
+
+STREAMS = {"degraded", "clean"}
+MODULES = {"analyzer", "vocoder", "channel"}
+
+
+def gives_one_number(part: Loss, estimate: Tensor, target: Tensor) -> None:
+    """Gives a finite scalar, at least 0, and leaves what it is given alone."""
+    with torch.no_grad(), evaluating(part), untouched(estimate, target):
+        loss = part(estimate, target)
+    demand_shape(loss, (), "the loss")
+    demand_finite(loss, "the loss")
+    demand(loss >= 0, f"the loss is {loss:.4g}, below 0")
+
+
+def has_a_gradient(part: Loss, estimate: Tensor, target: Tensor) -> None:
+    """Sends a finite gradient to the estimate."""
+    asking = estimate.clone().requires_grad_()
+    with torch.enable_grad(), evaluating(part):
+        demand_gradient(part(asking, target), asking, "the estimate", allow_zero=True)
+
+
+def pulls_at_what_differs(part: Loss) -> None:
+    """Sends a gradient that is not zero where the estimate and the target differ."""
+    estimate, target = _pair(part, 9000 if part.takes == "wave" else 12)
+    asking = estimate.clone().requires_grad_()
+    with torch.enable_grad(), evaluating(part):
+        demand_gradient(part(asking, target), asking, "the estimate")
+
+
+def is_zero_for_equals(part: Loss, target: Tensor) -> None:
+    """Is 0 for an estimate that is its target, unless it is adversarial."""
+    if isinstance(part, AdversarialLoss):
+        return
+    with torch.no_grad(), evaluating(part):
+        loss = part(target.clone(), target)
+    demand(loss.abs() <= 1e-6, f"the loss of a target with itself is {loss:.4g}")
+
+
+def cuts_to_the_shorter(part: Loss, estimate: Tensor, target: Tensor) -> None:
+    """Hears nothing of what is longer than the shorter of the two."""
+    with torch.no_grad(), evaluating(part):
+        loss = part(estimate, target)
+        longer = torch.cat([target, 0.3 * torch.ones_like(target)], dim=-1)
+        demand_close(part(estimate, longer), loss, "the loss with a longer target")
+        longer = torch.cat([estimate, 0.3 * torch.ones_like(estimate)], dim=-1)
+        demand_close(part(longer, target), loss, "the loss with a longer estimate")
+
+
+def teaches_its_discriminators(part: Loss, estimate: Tensor, target: Tensor) -> None:
+    """If adversarial, gives the discriminators a finite loss that they can learn from."""
+    if not isinstance(part, AdversarialLoss):
+        return
+    parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    demand(parameters, "an adversarial loss has no parameters to be trained")
+    with torch.enable_grad(), evaluating(part):
+        loss = part.discriminator_loss(estimate, target)
+        demand_shape(loss, (), "the discriminators' loss")
+        demand_finite(loss, "the discriminators' loss")
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    found = [gradient for gradient in gradients if gradient is not None]
+    demand(found, "no gradient reaches the discriminators")
+    for gradient in found:
+        demand_finite(gradient, "a gradient to the discriminators")
+
+
+def _pair(part: Loss, length: int) -> tuple[Tensor, Tensor]:
+    if part.takes == "features":
+        maps = log_mels(80, -11.5, 2, length)
+        return maps[:1], maps[1:]
+    return noise(1, length), speech_like(length)
+
+
+def loss_cases(part: Loss, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Pairs of sounds or feature maps: alike, unlike, silent, of one sample, in a batch."""
+    del context
+    length, one = (4000, "one sample") if part.takes == "wave" else (12, "one frame")
+    estimate, target = _pair(part, length)
+    silence = torch.zeros_like(target) if part.takes == "wave" else torch.full_like(target, -11.5)
+    yield "two sounds", {"estimate": estimate, "target": target}
+    yield "silence for a sound", {"estimate": silence, "target": target}
+    yield "a sound for silence", {"estimate": estimate, "target": silence}
+    yield "silence for silence", {"estimate": silence, "target": silence}
+    yield one, {"estimate": estimate[..., :1], "target": target[..., :1]}
+    yield "twice the same", {"estimate": target, "target": target}
+    yield "full scale", {"estimate": torch.ones_like(target), "target": -torch.ones_like(target)}
+    batch = torch.cat([estimate, silence, target])
+    yield "a batch", {"estimate": batch, "target": batch.flip(0)}
+
+
+def names_its_streams(part: Objective) -> None:
+    """Asks for waves that a batch can hold: degraded, clean, or both."""
+    unknown = set(part.streams) - STREAMS
+    demand(isinstance(part.streams, tuple) and part.streams, "streams is empty or not a tuple")
+    demand(not unknown, f"streams {sorted(unknown)} are none of {sorted(STREAMS)}")
+
+
+def names_what_it_trains(part: Objective) -> None:
+    """Trains modules that a model has."""
+    unknown = set(part.trained) - MODULES
+    demand(isinstance(part.trained, tuple) and part.trained, "trained is empty or not a tuple")
+    demand(not unknown, f"trained {sorted(unknown)} are none of {sorted(MODULES)}")
+
+
+def objective_cases(part: Objective, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """None: what an objective learns needs a model."""
+    del part, context
+    yield from ()
+
+
+LOSS_PROMISES = (
+    gives_one_number,
+    has_a_gradient,
+    pulls_at_what_differs,
+    is_zero_for_equals,
+    cuts_to_the_shorter,
+    teaches_its_discriminators,
+)
+OBJECTIVE_PROMISES = (names_its_streams, names_what_it_trains)

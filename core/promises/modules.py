@@ -1,0 +1,189 @@
+"""What the modules of a model promise: analysis, synthesis and channel."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfremaster.core.errors import ComponentError
+from selfremaster.core.interfaces import Analyzer, Channel, Vocoder
+from selfremaster.core.promises.inputs import log_mels, noise, speech_like
+from selfremaster.core.promises.judging import (
+    demand,
+    demand_close,
+    demand_finite,
+    demand_gradient,
+    demand_shape,
+    evaluating,
+    untouched,
+)
+
+
+def analyses_any_length(part: Analyzer, log_mel: Tensor) -> None:
+    """Gives finite features for every frame, and channel_dim channel features for each item."""
+    batch, _, frames = log_mel.shape
+    with torch.no_grad(), evaluating(part), untouched(log_mel):
+        features, channel_features = part(log_mel)
+    demand_shape(features, (batch, part.predicted_channels, frames), "features")
+    demand_shape(channel_features, (batch, part.channel_dim), "channel_features")
+    demand_finite(features, "features")
+    demand_finite(channel_features, "channel_features")
+
+
+def analyses_each_item_alone(part: Analyzer, log_mel: Tensor) -> None:
+    """Gives for a batch what it gives for its items one by one, in evaluation mode."""
+    with torch.no_grad(), evaluating(part):
+        together = part(log_mel)
+        alone = [part(item[None]) for item in log_mel]
+    for index, name in enumerate(("features", "channel_features")):
+        wanted = torch.cat([output[index] for output in alone])
+        demand_close(together[index], wanted, f"{name} of a batch")
+
+
+def can_be_trained(part: Analyzer, log_mel: Tensor) -> None:
+    """Sends finite gradients from both of its outputs to its parameters."""
+    parameters = [parameter for parameter in part.parameters() if parameter.requires_grad]
+    if not parameters:
+        return
+    with torch.enable_grad(), evaluating(part):
+        for name, output in part(log_mel)._asdict().items():
+            gradients = torch.autograd.grad(
+                output.square().sum(), parameters, allow_unused=True, retain_graph=True
+            )
+            found = [gradient for gradient in gradients if gradient is not None]
+            demand(found, f"no gradient of {name} reaches a parameter")
+            for gradient in found:
+                demand_finite(gradient, f"a gradient of {name}")
+
+
+def analyzer_cases(part: Analyzer, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Log-mel spectrograms of silence and sound, from one frame on."""
+    del context
+    for frames in (1, 2, 17, 40):
+        log_mel = log_mels(part.mel_bands, part.silence, 1, frames)
+        yield f"{frames} frames" if frames > 1 else "one frame", {"log_mel": log_mel}
+    yield "silence", {"log_mel": torch.full((1, part.mel_bands, 20), part.silence)}
+    yield "a batch", {"log_mel": log_mels(part.mel_bands, part.silence, 3, 20)}
+
+
+def speaks_every_frame(part: Vocoder, features: Tensor, source: Tensor) -> None:
+    """Gives frames * hop finite samples, and leaves what it is given alone."""
+    with torch.no_grad(), evaluating(part), untouched(features, source):
+        wave = part(features, source)
+    demand_shape(wave, (features.shape[0], features.shape[-1] * part.hop_samples), "the wave")
+    demand_finite(wave, "the wave")
+
+
+def speaks_each_item_alone(part: Vocoder, features: Tensor, source: Tensor) -> None:
+    """Gives for a batch what it gives for its items one by one, in evaluation mode."""
+    with torch.no_grad(), evaluating(part):
+        alone = [
+            part(item[None], sound[None]) for item, sound in zip(features, source, strict=True)
+        ]
+        demand_close(part(features, source), torch.cat(alone), "the wave of a batch", 1e-3)
+
+
+def lets_features_learn(part: Vocoder, features: Tensor, source: Tensor) -> None:
+    """Sends a finite gradient to the features, if it says that it is differentiable."""
+    if not part.differentiable:
+        return
+    asking = features.clone().requires_grad_()
+    with torch.enable_grad(), evaluating(part):
+        demand_gradient(part(asking, source), asking, "the features", allow_zero=True)
+
+
+def says_that_it_needs_a_source(part: Vocoder, features: Tensor) -> None:
+    """Without a source, speaks all the same or raises `ComponentError`, as it says."""
+    try:
+        with torch.no_grad(), evaluating(part):
+            wave = part(features)
+    except ComponentError:
+        demand(part.needs_source, "raises without a source; say needs_source = True")
+        return
+    demand(not part.needs_source, "says needs_source = True, and takes no source without a word")
+    demand_finite(wave, "the wave without a source")
+
+
+def vocoder_cases(part: Vocoder, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Features of real waves where the features object is known, else something like a log-mel."""
+    sounds = [speech_like(4 * part.hop_samples - 1, sample_rate=part.sample_rate)]
+    sounds.append(torch.zeros_like(sounds[0]))
+    sounds.append(noise(1, sounds[0].shape[-1]))
+    for label, source in (
+        ("something like speech", sounds[0]),
+        ("silence", sounds[1]),
+        ("one frame", sounds[0][:, : part.hop_samples - 1] if part.hop_samples > 1 else sounds[0]),
+        ("a batch", torch.cat(sounds)),
+    ):
+        frames = 1 + source.shape[-1] // part.hop_samples
+        if context.features is not None:
+            with torch.no_grad(), evaluating(context.features):
+                features = context.features(source)
+        else:
+            features = log_mels(part.channels, -11.5, source.shape[0], frames)
+        yield label, {"features": features, "source": source}
+
+
+def keeps_the_length(part: Channel, wave: Tensor, channel_features: Tensor) -> None:
+    """Gives as many finite samples as it is given, and leaves what it is given alone."""
+    with torch.no_grad(), evaluating(part), untouched(wave, channel_features):
+        damaged = part(wave, channel_features)
+    demand_shape(damaged, tuple(wave.shape), "the wave")
+    demand_finite(damaged, "the wave")
+
+
+def damages_each_wave_alone(part: Channel, wave: Tensor, channel_features: Tensor) -> None:
+    """Gives for a batch what it gives for its waves one by one, in evaluation mode."""
+    with torch.no_grad(), evaluating(part):
+        alone = [
+            part(item[None], features[None])
+            for item, features in zip(wave, channel_features, strict=True)
+        ]
+        demand_close(part(wave, channel_features), torch.cat(alone), "the wave of a batch")
+
+
+def lets_both_modules_learn(part: Channel, wave: Tensor, channel_features: Tensor) -> None:
+    """Sends finite gradients to the wave, and to channel features that it does not ignore."""
+    asking_wave = wave.clone().requires_grad_()
+    asking_features = channel_features.clone().requires_grad_()
+    with torch.enable_grad(), evaluating(part):
+        damaged = part(asking_wave, asking_features)
+        demand(damaged.requires_grad, "no gradient reaches the wave")
+        to_wave, to_features = torch.autograd.grad(
+            damaged.square().sum(), (asking_wave, asking_features), allow_unused=True
+        )
+        other = part(wave, channel_features + 1).detach()
+    demand(to_wave is not None, "no gradient reaches the wave")
+    demand_finite(to_wave, "the gradient to the wave")
+    heeded = not torch.equal(other, damaged.detach())
+    demand(not heeded or to_features is not None, "no gradient reaches the channel features")
+    if to_features is not None:
+        demand_finite(to_features, "the gradient to the channel features")
+
+
+def channel_cases(part: Channel, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Waves of lengths that pooling finds hard, with random channel features."""
+    del context
+    for samples in (1, 2, 63, 64, 1001):
+        label = f"{samples} samples" if samples > 1 else "one sample"
+        yield label, _channel_case(part, noise(1, samples))
+    yield "silence", _channel_case(part, torch.zeros(1, 500))
+    yield "full scale", _channel_case(part, torch.ones(1, 500))
+    batch = torch.cat([noise(1, 700), torch.zeros(1, 700), speech_like(700)])
+    yield "a batch", _channel_case(part, batch)
+
+
+def _channel_case(part: Channel, wave: Tensor) -> dict[str, Any]:
+    features = noise(wave.shape[0], part.channel_dim, seed=5, level=0.5)
+    return {"wave": wave, "channel_features": features}
+
+
+ANALYZER_PROMISES = (analyses_any_length, analyses_each_item_alone, can_be_trained)
+VOCODER_PROMISES = (
+    speaks_every_frame,
+    speaks_each_item_alone,
+    lets_features_learn,
+    says_that_it_needs_a_source,
+)
+CHANNEL_PROMISES = (keeps_the_length, damages_each_wave_alone, lets_both_modules_learn)

@@ -1,0 +1,70 @@
+"""The logs of a run: numbers as CSV and in TensorBoard, samples to hear and to see."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from selfremaster.core.files import write_atomically
+from selfremaster.core.pictures import spectrogram_image
+
+if TYPE_CHECKING:
+    from selfremaster.core.models import Model
+
+CSV_NAME = "log.csv"
+COLUMNS = ("step", "phase", "name", "value")
+
+
+class RunLog:
+    """Writes ``log.csv`` (step, phase, name, value) and TensorBoard events into a run's folder.
+
+    A resumed run drops the lines that the interrupted one wrote after its last checkpoint.
+    """
+
+    def __init__(self, folder: Path, first_step: int, *, active: bool = True) -> None:
+        self.active = active
+        if not active:
+            return
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        path = folder / CSV_NAME
+        kept = _rows_up_to(path, first_step) if first_step else []
+        with write_atomically(path) as temporary, temporary.open("w", newline="") as opened:
+            csv.writer(opened).writerows([COLUMNS, *kept])
+        self._file = path.open("a", newline="")
+        self._rows = csv.writer(self._file)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+
+    def numbers(self, step: int, phase: str, values: Mapping[str, float]) -> None:
+        """Log named numbers of a step."""
+        if not self.active:
+            return
+        for name, value in values.items():
+            self._rows.writerow([step, phase, name, f"{value:.6g}"])
+            self._board.add_scalar(f"{phase}/{name}", value, step)
+        self._file.flush()
+
+    def sounds(self, step: int, waves: Mapping[str, Tensor], model: "Model") -> None:
+        """Log waves (samples,) at the model's rate, as sound and as spectrogram."""
+        if not self.active:
+            return
+        for name, wave in waves.items():
+            self._board.add_audio(name, wave.clamp(-1, 1)[None], step, model.sample_rate)
+            image = spectrogram_image(wave, model.sample_rate)
+            self._board.add_image(name, image, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self.active:
+            self._file.close()
+            self._board.close()
+
+
+def _rows_up_to(path: Path, step: int) -> list[list[str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="") as opened:
+        rows = list(csv.reader(opened))[1:]
+    return [row for row in rows if len(row) == len(COLUMNS) and int(row[0]) <= step]

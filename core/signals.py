@@ -1,0 +1,118 @@
+"""Signal processing that several parts share, on tensors of any device."""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def fit_length(wave: Tensor, samples: int) -> Tensor:
+    """Cut a wave, or pad it with silence, at its end to exactly so many samples.
+
+    Shape: (..., any samples) -> (..., samples).
+
+    >>> fit_length(torch.tensor([1.0, 2.0, 3.0]), 2).tolist()
+    [1.0, 2.0]
+    """
+    missing = samples - wave.shape[-1]
+    return wave[..., :samples] if missing <= 0 else functional.pad(wave, (0, missing))
+
+
+def hann_window(size: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The periodic Hann window."""
+    return torch.hann_window(size, periodic=True, device=device, dtype=dtype)
+
+
+def stft(wave: Tensor, size: int, hop_samples: int, window: Tensor | None = None) -> Tensor:
+    """The short-time Fourier transform, centred, with reflection where the wave is long enough.
+
+    Frame k is centred on sample k * hop_samples. A wave too short for reflection (up to half the
+    size) is padded with silence instead.
+
+    Shape: (batch, samples) -> complex (batch, size // 2 + 1, 1 + samples // hop_samples).
+    """
+    if window is None:
+        window = hann_window(size, wave.device, wave.dtype)
+    half = size // 2
+    mode = "reflect" if wave.shape[-1] > half else "constant"
+    padded = functional.pad(wave, (half, half), mode=mode)
+    return torch.stft(padded, size, hop_samples, window=window, center=False, return_complex=True)
+
+
+def istft(spectrum: Tensor, hop_samples: int, samples: int | None = None) -> Tensor:
+    """The wave whose centred Hann-windowed STFT is nearest to the given one.
+
+    Shape: complex (batch, bins, frames) -> (batch, samples), by default frames * hop_samples.
+    """
+    size = 2 * (spectrum.shape[-2] - 1)
+    frames = spectrum.shape[-1]
+    window = hann_window(size, spectrum.device, spectrum.real.dtype)
+    pieces = torch.fft.irfft(spectrum, n=size, dim=-2) * window[:, None]
+    total = size + hop_samples * (frames - 1)
+    wave = functional.fold(pieces, (1, total), (1, size), stride=(1, hop_samples))[:, 0, 0]
+    squares = (window**2)[None, :, None].expand(1, -1, frames)
+    weight = functional.fold(squares, (1, total), (1, size), stride=(1, hop_samples))[0, 0, 0]
+    wave = wave[:, size // 2 :] / weight[size // 2 :].clamp(min=1e-8)
+    return fit_length(wave, frames * hop_samples if samples is None else samples)
+
+
+def hz_to_slaney_mel(frequency: Tensor) -> Tensor:
+    """Hz to mel on Slaney's scale: linear to 1000 Hz, logarithmic above."""
+    linear = frequency * 3 / 200
+    logarithmic = 15 + torch.log(frequency.clamp(min=1e-9) / 1000) * 27 / math.log(6.4)
+    return torch.where(frequency < 1000, linear, logarithmic)
+
+
+def slaney_mel_to_hz(mel: Tensor) -> Tensor:
+    """Mel on Slaney's scale to Hz."""
+    return torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * math.log(6.4) / 27))
+
+
+@lru_cache(maxsize=16)
+def mel_filterbank(sample_rate: int, size: int, bands: int, fmin_hz: float, fmax_hz: float) -> Tensor:
+    """Triangles of equal area, evenly spaced on Slaney's mel scale (Auditory Toolbox, 1998).
+
+    Shape: (bands, size // 2 + 1), float32; frequencies in Hz.
+    """
+    limits = hz_to_slaney_mel(torch.tensor([fmin_hz, fmax_hz], dtype=torch.float64))
+    corners = slaney_mel_to_hz(torch.linspace(0, 1, bands + 2, dtype=torch.float64) * (limits[1] - limits[0]) + limits[0])
+    bins = torch.linspace(0, sample_rate / 2, size // 2 + 1, dtype=torch.float64)
+    rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
+    falling = (corners[2:, None] - bins) / (corners[2:] - corners[1:-1])[:, None]
+    triangles = torch.minimum(rising, falling).clamp(min=0)
+    return (triangles * (2 / (corners[2:] - corners[:-2]))[:, None]).float()
+
+
+def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 6) -> Tensor:
+    """Change the sampling rate by a Hann-windowed sinc, differentiable, on the wave's device.
+
+    This is the resampler of the published degradations. For files and inputs the toolkit uses the
+    better one of the soxr library instead.
+
+    Shape: (..., samples) -> (..., ceil(samples * to_hz / from_hz)).
+    """
+    divisor = math.gcd(from_hz, to_hz)
+    source, target = from_hz // divisor, to_hz // divisor
+    if source == target:
+        return wave.clone()
+    kernel, width = _sinc_kernel(source, target, zero_crossings)
+    kernel = kernel.to(device=wave.device, dtype=wave.dtype)
+    flat = wave.reshape(-1, 1, wave.shape[-1])
+    padded = functional.pad(flat, (width, width + source))
+    phases = functional.conv1d(padded, kernel, stride=source)
+    samples = math.ceil(target * wave.shape[-1] / source)
+    return phases.transpose(1, 2).reshape(flat.shape[0], -1)[:, :samples].reshape(*wave.shape[:-1], samples)
+
+
+@lru_cache(maxsize=16)
+def _sinc_kernel(source: int, target: int, zero_crossings: int) -> tuple[Tensor, int]:
+    """One row a target phase, (target, 1, 2 * width + source), and the width in source samples."""
+    cutoff = min(source, target) * 0.99
+    width = math.ceil(zero_crossings * source / cutoff)
+    index = torch.arange(-width, width + source, dtype=torch.float64)[None, None] / source
+    phase = torch.arange(0, -target, -1, dtype=torch.float64)[:, None, None] / target
+    time = ((phase + index) * cutoff).clamp(-zero_crossings, zero_crossings)
+    window = torch.cos(time * math.pi / zero_crossings / 2) ** 2
+    return torch.sinc(time) * window * cutoff / source, width

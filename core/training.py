@@ -1,0 +1,326 @@
+"""Train a model: steps, validation, logs and checkpoints, on any device.
+
+The loop is ours, on Lightning Fabric: a step is a pure function of the seed, its number and the
+weights, which makes a resumed run equal to an uninterrupted one.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from selfremaster.core.bundles import BUNDLE_NAME, load_weights, write_bundle
+from selfremaster.core.devices import choose_device
+from selfremaster.core.errors import BundleError, TrainingError
+from selfremaster.core.experiments import MODULES, Experiment
+from selfremaster.core.files import write_atomically
+from selfremaster.core.interfaces import Objective, StepContext
+from selfremaster.core.models import Model
+from selfremaster.core.runlogs import RunLog
+from selfremaster.core.schedules import Schedule
+from selfremaster.core.tensorfiles import flatten, read_tensors, unflatten, write_tensors
+
+Batch = Mapping[str, Tensor]
+CHECKPOINT_NAME = "checkpoint.safetensors"
+EXPERIMENT_NAME = "experiment.yaml"
+_SEED_STRIDE = 2**31
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The speech of a run: endless batches from any step on, and the held-out ones."""
+
+    batches: Callable[[int, int, int], Iterator[Batch]]  # (first step, rank, world size)
+    held_out: tuple[Batch, ...] = ()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress display is told after each step."""
+
+    step: int
+    steps: int
+    losses: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came out of a run."""
+
+    folder: Path
+    bundle: Path
+    steps: int
+    seconds: float
+    losses: Mapping[str, float]
+    held_out: Mapping[str, float]
+    stopped: Literal["steps", "minutes"]
+
+
+@dataclass
+class _State:
+    step: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+    held_out: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """One run of an experiment in a folder of its own."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        model: Model,
+        objective: Objective,
+        data: TrainingData,
+        folder: Path,
+        report: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.experiment = experiment
+        self.settings = experiment.train
+        self.model = model
+        self.objective = objective
+        self.data = data
+        self.folder = folder
+        self.report = report or (lambda _: None)
+        device = choose_device(self.settings.device)
+        self.fabric = Fabric(
+            accelerator=device.type,
+            devices=self.settings.devices,
+            strategy=self.settings.strategy,
+            precision=self.settings.precision,
+        )
+        self.schedule = Schedule(self.settings)
+        self.state = _State()
+        self.best_weights: dict[str, Tensor] | None = None
+        self._losses: dict[str, float] = {}
+        self._optimizers: dict[str, Optimizer] = {}
+        self._parameters: dict[str, list[nn.Parameter]] = {}
+
+    def run(self, *, resume: bool = False) -> TrainingResult:
+        """Train to the end and write the bundle; with ``resume`` go on from the last checkpoint.
+
+        Raises `TrainingError` when a loss is no longer a number; what was saved before stays.
+        An interrupt (Ctrl-C) saves a checkpoint on its way out.
+        """
+        self.fabric.launch()
+        self._prepare()
+        if resume:
+            self._load_checkpoint()
+        self.log = RunLog(self.folder, first_step=self.state.step, active=self.fabric.is_global_zero)
+        try:
+            stopped = self._steps()
+        except KeyboardInterrupt:
+            self._save_checkpoint()
+            raise
+        finally:
+            self.log.close()
+        self._save_checkpoint()
+        return self._finish(stopped)
+
+    def _prepare(self) -> None:
+        self.model.to(self.fabric.device)
+        self.objective.to(self.fabric.device)
+        self.model.requires_grad_(False)
+        self._parameters = self.objective.updates(self.model)
+        for name, parameters in self._parameters.items():
+            if not parameters:
+                raise TrainingError(f"update {name!r} of the objective has no parameters to train")
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+            optimizer = AdamW(
+                parameters,
+                lr=self.settings.learning_rate,
+                betas=self.settings.betas,
+                weight_decay=self.settings.weight_decay,
+            )
+            self._optimizers[name] = self.fabric.setup_optimizers(optimizer)
+        if self.fabric.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with write_atomically(self.folder / EXPERIMENT_NAME) as temporary:
+                temporary.write_text(self.experiment.to_yaml(), encoding="utf-8")
+
+    def _steps(self) -> Literal["steps", "minutes"]:
+        batches = self.data.batches(self.state.step, self.fabric.global_rank, self.fabric.world_size)
+        limit = math.inf if self.settings.minutes is None else self.settings.minutes * 60
+        while self.state.step < self.settings.steps:
+            if self.state.seconds >= limit:
+                return "minutes"
+            started = time.monotonic()
+            self._step(next(batches))
+            self.state.step += 1
+            self._after_step()
+            self.state.seconds += time.monotonic() - started
+        return "steps"
+
+    def _step(self, batch: Batch) -> None:
+        """One batch: every update of the objective, one after another."""
+        step = self.state.step
+        self._set_modes(training=True)
+        rate = self.schedule.apply(self._optimizers, step)
+        seed = self.experiment.seed * _SEED_STRIDE + step * self.fabric.world_size
+        context = _context(step, seed + self.fabric.global_rank)
+        torch.manual_seed(seed)  # dropout and the like, inside layers, know no other source
+        moved = {name: wave.to(self.fabric.device) for name, wave in batch.items()}
+        self._losses = {"learning_rate": rate}
+        updates = self.objective.losses(self.model, moved, context)
+        while True:
+            with self.fabric.autocast():
+                losses = next(updates, None)
+            if losses is None:
+                return
+            self._check_finite(losses.total)
+            self._update(losses.update, losses.total)
+            self._losses |= {name: float(value.detach()) for name, value in losses.parts.items()}
+            self._losses[f"total/{losses.update}"] = float(losses.total.detach())
+
+    def _update(self, name: str, total: Tensor) -> None:
+        optimizer, parameters = self._optimizers[name], self._parameters[name]
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(total)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if self.fabric.world_size > 1:
+            for gradient in gradients:
+                gradient.copy_(self.fabric.all_reduce(gradient, reduce_op="mean"))
+        if self.settings.clip_gradient is not None:
+            norm = nn.utils.clip_grad_norm_(parameters, self.settings.clip_gradient)
+            self._losses[f"gradient/{name}"] = float(norm)
+        optimizer.step()
+
+    def _check_finite(self, total: Tensor) -> None:
+        if not bool(torch.isfinite(total.detach()).all()):
+            raise TrainingError(
+                f"the loss at step {self.state.step} is {float(total.detach())}; lower "
+                f"train.learning_rate or train.clip_gradient and start again, or go on from "
+                f"{self.folder / CHECKPOINT_NAME} with --resume"
+            )
+
+    def _after_step(self) -> None:
+        step, settings = self.state.step, self.settings
+        last = step == settings.steps
+        if step % settings.log_every == 0 or last:
+            self.log.numbers(step, "train", self._losses)
+        if step % settings.validate_every == 0 or last:
+            self._validate()
+        self.report(Progress(step, settings.steps, self._losses))
+        if step % settings.save_every == 0:
+            self._save_checkpoint()
+
+    def _validate(self) -> None:
+        """Measure the held-out loss, log samples, and let the schedule and `best` know."""
+        self._set_modes(training=False)
+        sums: dict[str, float] = {}
+        with torch.no_grad(), self.fabric.autocast():
+            for number, batch in enumerate(self.data.held_out):
+                moved = {name: wave.to(self.fabric.device) for name, wave in batch.items()}
+                context = _context(self.state.step, number)
+                for name, value in self.objective.validation_losses(
+                    self.model, moved, context
+                ).items():
+                    sums[name] = sums.get(name, 0.0) + float(value) / len(self.data.held_out)
+                if number == 0 and self.fabric.is_global_zero:
+                    self.log.sounds(self.state.step, _first_sounds(self.model, moved), self.model)
+        observed = sums.get("total", sum(v for k, v in self._losses.items() if k == "total/model"))
+        self.schedule.observe(observed)
+        if not sums:
+            return
+        self.state.held_out = sums
+        self.log.numbers(self.state.step, "held_out", sums)
+        if sums["total"] < self.state.best:
+            self.state.best = sums["total"]
+            if self.settings.keep == "best":
+                self.best_weights = _copied(self.model)
+
+    def _set_modes(self, *, training: bool) -> None:
+        """Frozen modules stay in evaluation mode, always."""
+        self.objective.train(training)
+        self.model.eval()
+        for name in self.objective.trained:
+            getattr(self.model, name).train(training)
+
+    def _save_checkpoint(self) -> None:
+        """Everything that the rest of the run depends on; segments and chance follow from the step."""
+        if not self.fabric.is_global_zero:
+            return
+        state = {
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            "optimizers": {name: value.state_dict() for name, value in self._optimizers.items()},
+            "schedule": self.schedule.state(),
+            "best_weights": self.best_weights,
+            "step": self.state.step,
+            "seconds": self.state.seconds,
+            "best": None if math.isinf(self.state.best) else self.state.best,
+            "held_out": self.state.held_out,
+        }
+        tensors, plain = flatten(state)
+        header = {"kind": "checkpoint", "state": plain}
+        write_tensors(self.folder / CHECKPOINT_NAME, tensors, header)
+
+    def _load_checkpoint(self) -> None:
+        path = self.folder / CHECKPOINT_NAME
+        if not path.is_file():
+            return
+        tensors, header = read_tensors(path)
+        if header.get("kind") != "checkpoint":
+            raise BundleError(f"{path}: is a {header.get('kind')}, not a checkpoint")
+        state = unflatten(tensors, header["state"])
+        load_weights(self.model, state["model"], f"{path}, model")
+        load_weights(self.objective, state["objective"], f"{path}, objective")
+        for name, optimizer in self._optimizers.items():
+            if name not in state["optimizers"]:
+                raise BundleError(f"{path}: has no optimizer {name!r}; it is of another objective")
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.schedule.load(state["schedule"])
+        self.best_weights = state["best_weights"]
+        best = math.inf if state["best"] is None else state["best"]
+        self.state = _State(state["step"], state["seconds"], best, state["held_out"])
+
+    def _finish(self, stopped: Literal["steps", "minutes"]) -> TrainingResult:
+        bundle = self.folder / BUNDLE_NAME
+        if self.fabric.is_global_zero:
+            if self.best_weights is not None:
+                self.model.load_state_dict(self.best_weights)
+            self.model.eval()
+            notes = {"steps": self.state.step, "minutes": round(self.state.seconds / 60, 2)}
+            write_bundle(bundle, self.model, self.experiment, training=notes)
+        return TrainingResult(
+            self.folder,
+            bundle,
+            self.state.step,
+            self.state.seconds,
+            self._losses,
+            self.state.held_out,
+            stopped,
+        )
+
+
+def _context(step: int, seed: int) -> StepContext:
+    return StepContext(step, torch.Generator().manual_seed(seed % 2**63))
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def _first_sounds(model: Model, batch: Batch) -> dict[str, Tensor]:
+    """The first held-out wave of each stream, and what the model makes of it."""
+    sounds: dict[str, Any] = {name: wave[:1] for name, wave in batch.items()}
+    if "clean" in batch:
+        clean = batch["clean"][:1]
+        sounds["copy-synthesis"] = model.speak(model.features(clean), clean)
+    if "degraded" in batch and model.analyzer is not None:
+        sounds["restored"] = model.restore_segment(batch["degraded"][:1])
+    return {name: wave[0].float().cpu() for name, wave in sounds.items()}
+
+
+def trained_modules(model: Model) -> list[str]:
+    """The modules of a model that can be trained, by name."""
+    return [name for name in MODULES if getattr(model, name) is not None]

@@ -1,0 +1,40 @@
+"""The built-in parts: a folder a kind, a file a part, declared by the hook that strangers use.
+
+This table imports no torch; a part is imported when it is first used.
+"""
+
+from selfremaster.core.hooks import Add, hookimpl
+
+COMPONENTS = (
+    ("features", "mel", "selfremaster.plugins.features.mel:MelSpectrogram"),
+    ("vocoder", "griffin-lim", "selfremaster.plugins.vocoders.griffin_lim:GriffinLim"),
+    ("vocoder", "hifigan", "selfremaster.plugins.vocoders.hifigan:HifiGan"),
+    ("vocoder", "input-phase", "selfremaster.plugins.vocoders.input_phase:InputPhase"),
+    ("degradation", "band-limit", "selfremaster.plugins.degradations.band_limit:BandLimit"),
+    ("degradation", "clip", "selfremaster.plugins.degradations.clip:Clip"),
+    ("degradation", "overdrive", "selfremaster.plugins.degradations.overdrive:Overdrive"),
+    (
+        "degradation",
+        "quantize-resample",
+        "selfremaster.plugins.degradations.quantize_resample:QuantizeResample",
+    ),
+    ("loss", "adversarial", "selfremaster.plugins.losses.adversarial:Adversarial"),
+    ("loss", "feature-l1", "selfremaster.plugins.losses.feature_distance:FeatureL1"),
+    ("loss", "feature-l2", "selfremaster.plugins.losses.feature_distance:FeatureL2"),
+    ("loss", "mel-l1", "selfremaster.plugins.losses.mel_l1:MelL1"),
+    (
+        "loss",
+        "multiscale-spectral",
+        "selfremaster.plugins.losses.multiscale_spectral:MultiscaleSpectral",
+    ),
+    ("objective", "pretrain", "selfremaster.plugins.objectives.pretrain:Pretrain"),
+    ("objective", "ssl-dual", "selfremaster.plugins.objectives.ssl_dual:SslDual"),
+    ("objective", "vocoder", "selfremaster.plugins.objectives.vocoder:VocoderObjective"),
+)
+
+
+@hookimpl
+def register_components(add: Add) -> None:
+    """Declare every built-in part."""
+    for kind, name, target in COMPONENTS:
+        add(kind, name, target)

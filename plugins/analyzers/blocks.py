@@ -1,0 +1,193 @@
+"""Residual blocks of the analysis and the channel module, for waves (1-D) and spectrograms (2-D).
+
+Attributes are named as in the published checkpoints, so that those load by their own keys.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from selfremaster.core.signals import fit_length
+
+Norm = Literal["batch", "group", "layer", "none"]
+
+SLOPE = 0.01  # of the leaky rectifier, below zero
+MOMENTUM = 0.01  # of the running statistics, as published
+GROUP_CHANNELS = 8
+
+
+class Style(NamedTuple):
+    """What all blocks of a network have in common."""
+
+    dims: Literal[1, 2]
+    kernel: int = 3
+    norm: Norm = "batch"
+    blocks: int = 4  # residual blocks at each level
+    ceil: bool = False  # a map of odd size keeps its last element when it is made smaller
+    condition_dim: int = 0  # how many numbers steer each block (FiLM)
+
+
+class ChannelwiseNorm(nn.LayerNorm):
+    """Normalise the channels at each place of a map by itself: no place hears of another.
+
+    Shape: (batch, channels, ...) -> the same.
+
+    >>> ChannelwiseNorm(2, eps=0)(torch.tensor([[[5.0, 0.0], [7.0, 4.0]]])).tolist()
+    [[[-1.0, -1.0], [1.0, 1.0]]]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The normalised map."""
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
+
+
+def make_norm(style: Style, channels: int) -> nn.Module:
+    """The normalisation of a map.
+
+    A single channel is normalised by "batch" alone: by itself it would lose its level.
+    """
+    if style.norm == "batch":
+        kind = nn.BatchNorm1d if style.dims == 1 else nn.BatchNorm2d
+        return kind(channels, momentum=MOMENTUM)
+    if style.norm == "none" or channels == 1:
+        return nn.Identity()
+    if style.norm == "layer":
+        return ChannelwiseNorm(channels)
+    return nn.GroupNorm(channels // GROUP_CHANNELS if channels % GROUP_CHANNELS == 0 else 1, channels)
+
+
+def make_convolution(
+    style: Style, inputs: int, outputs: int, kernel: int, bias: bool = True
+) -> nn.Module:
+    """A convolution that keeps the size of the map."""
+    kind = nn.Conv1d if style.dims == 1 else nn.Conv2d
+    return kind(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+
+
+def make_transposed(
+    style: Style, inputs: int, outputs: int, factor: int, bias: bool = False
+) -> nn.Module:
+    """A transposed convolution that makes n elements at least factor * n; see `fit_size`."""
+    kind = nn.ConvTranspose1d if style.dims == 1 else nn.ConvTranspose2d
+    if factor == 2:  # as published: 2 n + 1 elements, whatever the kernel
+        return kind(inputs, outputs, style.kernel, 2, padding=(style.kernel - 1) // 2 - 1, bias=bias)
+    return kind(inputs, outputs, 2 * factor, factor, padding=factor // 2, bias=bias)
+
+
+def initialise(network: nn.Module) -> None:
+    """Xavier weights, no biases, and nothing steered by conditions yet."""
+    for layer in network.modules():
+        if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    for layer in network.modules():
+        if isinstance(layer, ResidualBlock) and layer.film is not None:
+            begin_silent(layer.film)
+
+
+def begin_silent(layer: nn.Module) -> None:
+    """Let a layer give zeros until it has learned."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def shrink(hidden: Tensor, factor: int, ceil: bool) -> Tensor:
+    """Average every ``factor`` neighbours along each axis; a shorter axis becomes one element.
+
+    Shape: (batch, channels, sizes) -> (batch, channels, sizes / factor, down, or up by ``ceil``).
+
+    >>> shrink(torch.tensor([[[1.0, 3.0, 5.0]]]), 2, ceil=True).tolist()
+    [[[2.0, 5.0]]]
+    """
+    if hidden.dim() == 3:
+        return functional.avg_pool1d(hidden, factor, ceil_mode=ceil or hidden.shape[2] < factor)
+    ceil = ceil or min(hidden.shape[2:]) < factor
+    return functional.avg_pool2d(hidden, factor, ceil_mode=ceil)
+
+
+def fit_size(hidden: Tensor, like: Tensor) -> Tensor:
+    """Cut a map, or pad it with zeros, at the end of each axis to the size of another."""
+    if hidden.dim() == 4:
+        hidden = fit_length(hidden.transpose(2, 3), like.shape[2]).transpose(2, 3)
+    return fit_length(hidden, like.shape[-1])
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions, each after its normalisation and rectifier, added to their input.
+
+    Shape: (batch, inputs, sizes) -> (batch, outputs, sizes). Conditions (batch, condition_dim)
+    scale and shift the map between the convolutions (FiLM; Perez et al., 2018).
+    """
+
+    def __init__(self, style: Style, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bias = style.norm == "none"
+        self.conv1 = make_convolution(style, inputs, outputs, style.kernel, bias)
+        self.bn1 = make_norm(style, inputs)
+        self.conv2 = make_convolution(style, outputs, outputs, style.kernel, bias)
+        self.bn2 = make_norm(style, outputs)
+        self.shortcut = make_convolution(style, inputs, outputs, 1) if inputs != outputs else None
+        self.film = nn.Linear(style.condition_dim, 2 * outputs) if style.condition_dim else None
+
+    def forward(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The map, refined."""
+        inner = self.bn2(self.conv1(functional.leaky_relu(self.bn1(hidden), SLOPE)))
+        if self.film is not None:
+            film = self.film(condition)
+            scale, shift = film.reshape(*film.shape, *[1] * (hidden.dim() - 2)).chunk(2, dim=1)
+            inner = torch.addcmul(shift, inner, 1 + scale)
+        inner = self.conv2(functional.leaky_relu(inner, SLOPE, inplace=True))
+        return inner + (hidden if self.shortcut is None else self.shortcut(hidden))
+
+
+class _Level(nn.Module):
+    """Residual blocks in a row; the first one changes the number of channels."""
+
+    def add_blocks(self, style: Style, inputs: int, outputs: int, first: int) -> None:
+        self.block_names = [f"conv_block{first + index}" for index in range(style.blocks)]
+        for name in self.block_names:
+            self.add_module(name, ResidualBlock(style, inputs, outputs))
+            inputs = outputs
+
+    def refine(self, hidden: Tensor, condition: Tensor | None) -> Tensor:
+        for name in self.block_names:
+            hidden = getattr(self, name)(hidden, condition)
+        return hidden
+
+
+class DownBlock(_Level):
+    """One level on the way down: residual blocks, then every ``factor`` elements become one.
+
+    Shape: (batch, inputs, sizes) -> (batch, outputs, sizes / factor) and the map before shrinking.
+    """
+
+    def __init__(self, style: Style, inputs: int, outputs: int, factor: int = 2) -> None:
+        super().__init__()
+        self.factor, self.ceil = factor, style.ceil
+        self.add_blocks(style, inputs, outputs, first=1)
+
+    def forward(self, hidden: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The smaller map, and the full one for the way up."""
+        full = self.refine(hidden, condition)
+        return shrink(full, self.factor, self.ceil), full
+
+
+class UpBlock(_Level):
+    """One level on the way up: widen the map, join the one from the way down, residual blocks.
+
+    Shape: (batch, inputs, sizes) and (batch, outputs, larger sizes) -> (batch, outputs, larger sizes).
+    """
+
+    def __init__(self, style: Style, inputs: int, outputs: int, factor: int = 2) -> None:
+        super().__init__()
+        self.conv1 = make_transposed(style, inputs, outputs, factor)
+        self.bn1 = make_norm(style, inputs)
+        self.add_blocks(style, 2 * outputs, outputs, first=2)
+
+    def forward(self, hidden: Tensor, full: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The larger map."""
+        hidden = fit_size(self.conv1(functional.relu(self.bn1(hidden))), full)
+        return self.refine(torch.cat([hidden, full], dim=1), condition)

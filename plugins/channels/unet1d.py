@@ -1,0 +1,171 @@
+"""The 1-D U-Net of the paper: the channel module, which puts the damage onto a clean wave."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from selfremaster.core.errors import ComponentError
+from selfremaster.core.interfaces import Channel, ComponentConfig
+from selfremaster.core.signals import fit_length
+from selfremaster.plugins.analyzers.blocks import (
+    DownBlock,
+    Norm,
+    ResidualBlock,
+    Style,
+    UpBlock,
+    begin_silent,
+    initialise,
+    make_convolution,
+)
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class UNet1dConfig(ComponentConfig):
+    """Settings of `UNet1d`; the defaults are the preset ``small``, ``paper`` is the published one."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {},
+        "paper": {
+            "widths": (32, 64, 128, 256, 512),
+            "factor": 2,
+            "blocks": 4,
+            "kernel": 3,
+            "bottleneck_width": 384,
+            "conditioning": "concat",
+            "norm": "batch",
+            "last_sample": "drop",
+            "residual": False,
+        },
+    }
+
+    preset: Annotated[
+        Literal["small", "paper"], Field(description="what the other settings start from")
+    ] = "small"
+    widths: Annotated[
+        tuple[Width, ...],
+        Field(min_length=1, max_length=8, description="channels at each level, at full rate first"),
+    ] = (16, 32, 64, 64)
+    factor: Annotated[
+        int, Field(ge=2, le=16, description="how much lower the rate is from level to level")
+    ] = 4
+    blocks: Annotated[int, Field(ge=1, le=16, description="residual blocks at each level")] = 1
+    kernel: Annotated[
+        Literal[3, 5, 7, 9], Field(description="length of the convolutions, samples of their level")
+    ] = 5
+    bottleneck_width: Annotated[int, Field(ge=1, le=4096, description="channels at the bottom")] = 64
+    conditioning: Annotated[
+        Literal["film", "concat"],
+        Field(
+            description="where channel features act: on the scale and shift of the maps in all "
+            "blocks (film), or joined to the map at the bottom only (concat)"
+        ),
+    ] = "film"
+    norm: Annotated[
+        Norm,
+        Field(
+            description="what hidden maps are normalised over: batch and map with running "
+            "statistics (batch), the map of each item (group), the channels at each place (layer), "
+            "nothing (none)"
+        ),
+    ] = "none"
+    last_sample: Annotated[
+        Literal["keep", "drop"],
+        Field(description="drop: the last sample of the filled-up wave is lost and given as 0"),
+    ] = "keep"
+    residual: Annotated[bool, Field(description="predict a change of the wave, not the wave")] = True
+
+
+class UNet1d(Channel):
+    """Put the sound of a recording onto a clean wave, by a residual 1-D U-Net.
+
+    The preset ``paper`` is the published architecture with its quirks, each of them a setting
+    (``kernel`` is that of its second version); ``small`` (the default) is narrower, begins by
+    leaving the wave as it is, and lets the channel features act in all of its blocks: filters and
+    levels of clipping are made near the full rate, where the bottom of the network has no say.
+    It normalises nothing, because damage depends on the level.
+
+    Shape: wave (batch, samples), channel features (batch, channel_dim) -> wave (batch, samples).
+    Any number of samples from 1; full scale is 1; nothing is delayed.
+    Source: SelfRemaster (Interspeech 2022), section 3; kernels 5 to 9: IEEE Access 2024. Raises
+    `ComponentError` for other shapes.
+
+    >>> channel = UNet1d(UNet1dConfig(widths=(4, 8)), channel_dim=2)
+    >>> channel(torch.tensor([[0.5, -1.0, 0.25]]), torch.ones(1, 2)).tolist()
+    [[0.5, -1.0, 0.25]]
+    """
+
+    Config = UNet1dConfig
+    config: UNet1dConfig
+
+    def __init__(self, config: UNet1dConfig, channel_dim: int) -> None:
+        super().__init__(config, channel_dim)
+        film = config.conditioning == "film"
+        style = Style(
+            dims=1,
+            kernel=config.kernel,
+            norm=config.norm,
+            blocks=config.blocks,
+            ceil=config.last_sample == "keep",
+            condition_dim=channel_dim if film else 0,
+        )
+        self.levels = len(config.widths)
+        inputs = 1
+        for number, outputs in enumerate(config.widths, 1):
+            self.add_module(f"down_block{number}", DownBlock(style, inputs, outputs, config.factor))
+            inputs = outputs
+        bottom = ResidualBlock(style, inputs, config.bottleneck_width)
+        self.add_module(f"conv_block{self.levels + 1}", bottom)
+        inputs = config.bottleneck_width + (0 if film else channel_dim)
+        for number, outputs in enumerate(reversed(config.widths), 1):
+            self.add_module(f"up_block{number}", UpBlock(style, inputs, outputs, config.factor))
+            inputs = outputs
+        self.after_conv_block1 = ResidualBlock(style, inputs, inputs)
+        self.after_conv2 = make_convolution(style, inputs, 1, 1)
+        initialise(self)
+        if config.residual:
+            begin_silent(self.after_conv2)
+
+    def forward(self, wave: Tensor, channel_features: Tensor) -> Tensor:
+        """The wave as the recording would have kept it."""
+        self._check(wave, channel_features)
+        samples = wave.shape[-1]
+        hidden = wave[:, None]
+        if self.config.last_sample == "drop":
+            multiple = 2 * self.config.factor**self.levels  # twice what the levels need, as published
+            hidden = functional.pad(hidden, (0, -samples % multiple - 1))
+        changed = fit_length(self._through(hidden, channel_features)[:, 0], samples)
+        return wave + changed if self.config.residual else changed
+
+    def _through(self, hidden: Tensor, channel_features: Tensor) -> Tensor:
+        film = self.config.conditioning == "film"
+        condition = channel_features if film else None
+        full_maps = []
+        for number in range(1, self.levels + 1):
+            hidden, full = getattr(self, f"down_block{number}")(hidden, condition)
+            full_maps.append(full)
+        hidden = getattr(self, f"conv_block{self.levels + 1}")(hidden, condition)
+        if not film:
+            spread = channel_features[:, :, None].expand(-1, -1, hidden.shape[2])
+            hidden = torch.cat([hidden, spread], dim=1)
+        for number in range(1, self.levels + 1):
+            hidden = getattr(self, f"up_block{number}")(hidden, full_maps.pop(), condition)
+        refined: Tensor = self.after_conv2(self.after_conv_block1(hidden, condition))
+        return refined
+
+    def _check(self, wave: Tensor, channel_features: Tensor) -> None:
+        if wave.dim() != 2 or wave.shape[1] < 1:
+            raise ComponentError(
+                f"a wave of shape {tuple(wave.shape)}; give (batch, 1 sample or more)"
+            )
+        wanted = (wave.shape[0], self.channel_dim)
+        if tuple(channel_features.shape) != wanted:
+            raise ComponentError(
+                f"channel features of shape {tuple(channel_features.shape)} for "
+                f"{wave.shape[0]} waves; give {wanted}"
+            )

@@ -1,0 +1,92 @@
+"""Loss of the high frequencies, as old microphones, lines and worn media have it."""
+
+import math
+from typing import Annotated, Any
+
+from pydantic import Field
+from torch import Generator, Tensor
+
+from selfremaster.core.damage import (
+    Drawn,
+    PeakDb,
+    ValueOrRange,
+    back_to,
+    draw_settings,
+    in_double,
+    over_peak,
+    recursive_filter,
+    settle,
+    to_peak,
+)
+from selfremaster.core.interfaces import ComponentConfig, Degradation, Parameters
+
+Hertz = Annotated[float, Field(ge=1, le=192000)]
+Quality = Annotated[float, Field(ge=0.05, le=50)]
+
+
+class BandLimitConfig(ComponentConfig):
+    """Settings of `BandLimit`; the defaults are the published ones."""
+
+    cutoff_hz: Annotated[
+        ValueOrRange[Hertz],
+        Drawn("log"),
+        Field(description="corner frequency, Hz; [low, high] draws it evenly by octaves"),
+    ] = 1000.0
+    q: Annotated[
+        ValueOrRange[Quality],
+        Drawn(),
+        Field(description="height of the resonance at the corner; [low, high] draws it"),
+    ] = 1.0
+    peak_db: PeakDb = None
+
+
+class BandLimit(Degradation):
+    """Muffle the sound: what lies above the cutoff falls by 12 dB an octave.
+
+    A second-order low-pass (R. Bristow-Johnson's cookbook), run exactly in float64. A cutoff at or
+    above half the rate leaves the sound as it is. The published files are normalised afterwards:
+    ``band-limit:peak_db=-3``.
+
+    Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
+    Source: SelfRemaster (Interspeech 2022), section 4.1, "band-limited".
+    Raises `ComponentError` for parameters that are not settings or out of their range.
+
+    A cutoff of a quarter of the rate has the weights 1, 2, 1 over 3:
+
+    >>> import torch
+    >>> quarter = BandLimit(BandLimitConfig(cutoff_hz=1000, q=1))
+    >>> quarter.apply(torch.tensor([[3.0, 0.0, 0.0, 0.0]]), {}, sample_rate=4000).tolist()
+    [[1.0, 2.0, 0.6666666865348816, -0.6666666865348816]]
+    """
+
+    Config = BandLimitConfig
+    config: BandLimitConfig
+    differentiable = True
+
+    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
+        """The settings, with cutoff and q drawn from their ranges."""
+        del sample_rate
+        return draw_settings(self.config, generator)
+
+    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+        """Run every wave of a batch through the same low-pass, from rest."""
+        values = settle(self.config, parameters)
+        if values["cutoff_hz"] >= sample_rate / 2:
+            return to_peak(wave.clone(), values["peak_db"])
+        # the filter is linear: at full scale no input can overflow it
+        scaled, level = over_peak(in_double(wave))
+        muffled = recursive_filter(scaled, *low_pass(values["cutoff_hz"], values["q"], sample_rate))
+        return back_to(to_peak(muffled * level, values["peak_db"]), wave)
+
+
+def low_pass(
+    cutoff_hz: float, q: float, sample_rate: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Numerator and denominator of the cookbook's second-order low-pass, unity gain at 0 Hz."""
+    angle = 2 * math.pi * cutoff_hz / sample_rate
+    damping = math.sin(angle) / (2 * q)
+    rise = 1 - math.cos(angle)
+    scale = 1 + damping
+    numerator = (rise / 2 / scale, rise / scale, rise / 2 / scale)
+    denominator = (1.0, -2 * math.cos(angle) / scale, (1 - damping) / scale)
+    return numerator, denominator

@@ -1,0 +1,71 @@
+"""Hard clipping, as an overloaded recording stage does it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from torch import Generator, Tensor
+
+from selfremaster.core.damage import (
+    Drawn,
+    PeakDb,
+    ValueOrRange,
+    draw_settings,
+    peak,
+    settle,
+    to_peak,
+)
+from selfremaster.core.interfaces import ComponentConfig, Degradation, Parameters
+
+Ratio = Annotated[float, Field(gt=0, le=1)]
+
+
+class ClipConfig(ComponentConfig):
+    """Settings of `Clip`."""
+
+    ratio: Annotated[
+        ValueOrRange[Ratio],
+        Drawn(),
+        Field(description="clipping level as a part of each item's peak; [low, high] draws it"),
+    ] = 0.25
+    reference: Annotated[
+        Literal["absolute", "signed"],
+        Field(description="the peak: largest magnitude, or largest signed sample as published"),
+    ] = "absolute"
+    peak_db: PeakDb = None
+
+
+class Clip(Degradation):
+    """Flatten every sample beyond +-ratio * peak.
+
+    The published files are clipped at a quarter of the largest signed sample, then normalised:
+    ``clip:reference=signed,peak_db=-3``. An item without a sample above zero has no signed peak and
+    is clipped by its magnitude.
+
+    Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
+    Source: SelfRemaster (Interspeech 2022), section 4.1, "clipped".
+    Raises `ComponentError` for parameters that are not settings or out of their range.
+
+    >>> import torch
+    >>> Clip(ClipConfig(ratio=0.5)).apply(torch.tensor([[0.2, -1.0]]), {}).tolist()
+    [[0.20000000298023224, -0.5]]
+    """
+
+    Config = ClipConfig
+    config: ClipConfig
+    differentiable = True
+
+    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
+        """The settings, with a ratio drawn from its range."""
+        del sample_rate
+        return draw_settings(self.config, generator)
+
+    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+        """Clip every wave of a batch at the same part of its own peak."""
+        del sample_rate
+        values = settle(self.config, parameters)
+        level = peak(wave)
+        if values["reference"] == "signed":
+            highest = wave.amax(dim=-1, keepdim=True)
+            level = highest.where(highest > 0, level)
+        level = values["ratio"] * level
+        return to_peak(wave.clamp(-level, level), values["peak_db"])

@@ -1,0 +1,1 @@
+"""What is compared: restorers, floors and ceilings."""

@@ -1,0 +1,1 @@
+"""Names -> objects: the hook, the table of parts, the plugin loader, and building from text."""

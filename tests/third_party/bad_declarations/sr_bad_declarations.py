@@ -1,0 +1,15 @@
+"""A plugin that declares what cannot be, and one part that can."""
+
+from selfremaster import hookimpl
+from selfremaster.core.hooks import Add
+
+
+@hookimpl
+def register_components(add: Add) -> None:
+    """Declare a kind, a name and a target that are wrong, a part, the part again, and give up."""
+    add("degradaton", "crackle", "sr_bad_declarations:Crackle")
+    add("degradation", "Crackle Pop", "sr_bad_declarations:Crackle")
+    add("degradation", "crackle-pop", "sr_bad_declarations.Crackle")
+    add("degradation", "crackle", "sr_bad_declarations:Crackle")
+    add("degradation", "crackle", "sr_bad_declarations:Crackle")
+    raise KeyError("snap")

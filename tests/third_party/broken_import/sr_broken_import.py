@@ -1,0 +1,3 @@
+"""A plugin that needs a module that nobody has."""
+
+import a_module_that_nobody_has  # noqa: F401
