@@ -75,7 +75,7 @@ class ComponentSpec(BaseModel):
     back as a plain mapping, or as the bare name when there are no settings.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     name: str
     settings: Mapping[str, Any] = Field(default_factory=dict)

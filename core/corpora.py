@@ -83,9 +83,8 @@ def _from_manifest(
 def _check_known(what: str, given: Sequence[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
-            near = hint(name, known)
-            shown = near if len(known) <= SHOWN_NAMES else f"; known: {_some(sorted(known))}"
-            raise ExperimentError(f"{what} {name!r}{shown}")
+            near = hint(name, known).partition(" known:")[0]
+            raise ExperimentError(f"{what} {name!r}{near} known: {_some(sorted(known))}")
     if not given:
         raise ExperimentError(f"{what} is asked for; known: {_some(sorted(known))}")
 

@@ -145,6 +145,11 @@ class Analyzer(Component, nn.Module):
         """Clean speech features and channel features of a degraded recording."""
         raise NotImplementedError
 
+    def predict(self, log_mel: Tensor) -> Tensor:
+        """The clean speech features alone, for where the channel features are not needed."""
+        features: Tensor = self(log_mel).features
+        return features
+
 
 class Vocoder(Component, nn.Module):
     """The synthesis module: speak the features.
@@ -203,6 +208,7 @@ class Degradation(Component):
     kind = "degradation"
     delay_samples: ClassVar[int] = 0  # by how much the damaged wave lags
     differentiable: ClassVar[bool] = False  # whether gradients reach the wave through `apply`
+    adds_sound: ClassVar[bool] = False  # whether silence comes out as something (hum, hiss, clicks)
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config

@@ -205,7 +205,8 @@ def build(
     A split that is wanted (fraction above 0) and stays empty is given what lies nearest to its
     range, from a split that has two or more: train first, then test, then val. So three files are
     enough for three splits; in ``multi-seen`` that is done for each speaker, in ``multi-unseen``
-    with whole speakers. What was moved that way may change its split when the corpus grows.
+    with whole speakers. Where something had to be moved, growth may move it back, or something
+    else in its place; where every split had its own, growth changes nothing.
 
     Raises `AudioError` for files that cannot be read, by name, and `ExperimentError` for wrong
     fractions, or fewer than two speakers in a multi-speaker corpus.

@@ -54,10 +54,17 @@ class Model(nn.Module):
 
     def analyse(self, wave: Tensor) -> AnalysisOutput:
         """What the analysis module hears in degraded waves at the model's rate, (batch, samples)."""
+        output: AnalysisOutput = self._analysis_module()(self.features.log_mel(wave))
+        return output
+
+    def predict(self, wave: Tensor) -> Tensor:
+        """The clean speech features that the analysis module hears, without channel features."""
+        return self._analysis_module().predict(self.features.log_mel(wave))
+
+    def _analysis_module(self) -> Analyzer:
         if self.analyzer is None:
             raise BundleError("this model is a vocoder alone: it has no analysis module to restore with")
-        output: AnalysisOutput = self.analyzer(self.features.log_mel(wave))
-        return output
+        return self.analyzer
 
     def degrade(self, wave: Tensor, channel_features: Tensor) -> Tensor:
         """Clean waves with the sound of recordings, (batch, samples) at the model's rate."""
@@ -68,7 +75,7 @@ class Model(nn.Module):
 
     def restore_segment(self, wave: Tensor) -> Tensor:
         """Restore degraded waves at the model's rate and level, (batch, samples) -> the same."""
-        speech = self.features.complete(self.analyse(wave).features, wave)
+        speech = self.features.complete(self.predict(wave), wave)
         return self.speak(speech, wave, self.output or self.vocoder)
 
     def speak(self, speech: Tensor, source: Tensor, vocoder: Vocoder | None = None) -> Tensor:

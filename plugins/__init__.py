@@ -7,9 +7,12 @@ from selfremaster.core.hooks import Add, hookimpl
 
 COMPONENTS = (
     ("features", "mel", "selfremaster.plugins.features.mel:MelSpectrogram"),
+    ("analyzer", "unet2d", "selfremaster.plugins.analyzers.unet2d:UNet2d"),
     ("vocoder", "griffin-lim", "selfremaster.plugins.vocoders.griffin_lim:GriffinLim"),
     ("vocoder", "hifigan", "selfremaster.plugins.vocoders.hifigan:HifiGan"),
     ("vocoder", "input-phase", "selfremaster.plugins.vocoders.input_phase:InputPhase"),
+    ("channel", "identity", "selfremaster.plugins.channels.identity:Identity"),
+    ("channel", "unet1d", "selfremaster.plugins.channels.unet1d:UNet1d"),
     ("degradation", "band-limit", "selfremaster.plugins.degradations.band_limit:BandLimit"),
     ("degradation", "clip", "selfremaster.plugins.degradations.clip:Clip"),
     ("degradation", "overdrive", "selfremaster.plugins.degradations.overdrive:Overdrive"),
@@ -30,6 +33,15 @@ COMPONENTS = (
     ("objective", "pretrain", "selfremaster.plugins.objectives.pretrain:Pretrain"),
     ("objective", "ssl-dual", "selfremaster.plugins.objectives.ssl_dual:SslDual"),
     ("objective", "vocoder", "selfremaster.plugins.objectives.vocoder:VocoderObjective"),
+    ("metric", "estoi", "selfremaster.plugins.metrics.estoi:Estoi"),
+    ("metric", "lsd", "selfremaster.plugins.metrics.lsd:LogSpectralDistance"),
+    ("metric", "mel-l1", "selfremaster.plugins.metrics.mel_l1:MelDistance"),
+    ("metric", "pesq", "selfremaster.plugins.metrics.pesq:Pesq"),
+    ("metric", "si-sdr", "selfremaster.plugins.metrics.si_sdr:SignalToDistortion"),
+    ("metric", "stoi", "selfremaster.plugins.metrics.stoi:Stoi"),
+    ("restorer", "copy-synthesis", "selfremaster.plugins.restorers.copy_synthesis:CopySynthesis"),
+    ("restorer", "input", "selfremaster.plugins.restorers.input:Input"),
+    ("restorer", "selfremaster", "selfremaster.plugins.restorers.selfremaster:SelfRemaster"),
 )
 
 

@@ -91,8 +91,11 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
     config = configure(kind, parsed)
     entry = current().table.find(kind, parsed.name)
     arguments = _arguments(kind, context)
-    for field, nested_kind in nested_parts(type(config)).items():
-        arguments[field] = _build_nested(nested_kind, getattr(config, field), context)
+    nested = nested_parts(type(config))
+    for field in sorted(nested, key=lambda field: nested[field] != "model"):
+        arguments[field] = _build_nested(nested[field], getattr(config, field), context)
+        if nested[field] == "model":  # a vocoder beside a model speaks the model's features
+            context = {**context, "features": arguments[field].features}
     try:
         part_class: Any = component_class(kind, parsed.name)
         return part_class(config, **arguments)

@@ -84,7 +84,7 @@ class Table:
 
 def check_kind(kind: str) -> str:
     """The kind itself; raises `ComponentError` with the near miss when there is no such kind."""
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ComponentError(f"no kind of part named {kind!r}{hint(str(kind), KINDS)}")
     return kind
 

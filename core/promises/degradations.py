@@ -84,7 +84,7 @@ def counts_its_parameters(part: Degradation, wave: Tensor, seed: int) -> None:
 
 def keeps_silence(part: Degradation, wave: Tensor, seed: int) -> None:
     """Leaves silence silent, unless it says ``adds_sound = True`` (hum, hiss, clicks)."""
-    if getattr(part, "adds_sound", False):
+    if part.adds_sound:
         return
     damaged, _ = part(torch.zeros_like(wave), seeded(seed), RATE_HZ)
     demand(not damaged.any(), f"silence becomes a sound of peak {damaged.abs().max():.2g}")

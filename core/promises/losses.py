@@ -1,4 +1,4 @@
-"""What losses and objectives promise."""
+"""What losses promise."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfremaster.core.interfaces import AdversarialLoss, Loss, Objective
+from selfremaster.core.interfaces import AdversarialLoss, Loss
 from selfremaster.core.promises.inputs import log_mels, noise, speech_like
 from selfremaster.core.promises.judging import (
     demand,
@@ -17,9 +17,6 @@ from selfremaster.core.promises.judging import (
     evaluating,
     untouched,
 )
-
-STREAMS = {"degraded", "clean"}
-MODULES = {"analyzer", "vocoder", "channel"}
 
 
 def gives_one_number(part: Loss, estimate: Tensor, target: Tensor) -> None:
@@ -89,7 +86,7 @@ def _pair(part: Loss, length: int) -> tuple[Tensor, Tensor]:
     return noise(1, length), speech_like(length)
 
 
-def loss_cases(part: Loss, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def cases(part: Loss, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Pairs of sounds or feature maps: alike, unlike, silent, of one sample, in a batch."""
     del context
     length, one = (4000, "one sample") if part.takes == "wave" else (12, "one frame")
@@ -106,27 +103,7 @@ def loss_cases(part: Loss, context: Any) -> Iterator[tuple[str, dict[str, Any]]]
     yield "a batch", {"estimate": batch, "target": batch.flip(0)}
 
 
-def names_its_streams(part: Objective) -> None:
-    """Asks for waves that a batch can hold: degraded, clean, or both."""
-    unknown = set(part.streams) - STREAMS
-    demand(isinstance(part.streams, tuple) and part.streams, "streams is empty or not a tuple")
-    demand(not unknown, f"streams {sorted(unknown)} are none of {sorted(STREAMS)}")
-
-
-def names_what_it_trains(part: Objective) -> None:
-    """Trains modules that a model has."""
-    unknown = set(part.trained) - MODULES
-    demand(isinstance(part.trained, tuple) and part.trained, "trained is empty or not a tuple")
-    demand(not unknown, f"trained {sorted(unknown)} are none of {sorted(MODULES)}")
-
-
-def objective_cases(part: Objective, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """None: what an objective learns needs a model."""
-    del part, context
-    yield from ()
-
-
-LOSS_PROMISES = (
+PROMISES = (
     gives_one_number,
     has_a_gradient,
     pulls_at_what_differs,
@@ -134,4 +111,3 @@ LOSS_PROMISES = (
     cuts_to_the_shorter,
     teaches_its_discriminators,
 )
-OBJECTIVE_PROMISES = (names_its_streams, names_what_it_trains)

@@ -3,15 +3,27 @@
 Attributes are named as in the published checkpoints, so that those load by their own keys.
 """
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from selfremaster.core.signals import fit_length
 
-Norm = Literal["batch", "group", "layer", "none"]
+Preset = Annotated[
+    Literal["small", "paper"], Field(description="what the other settings start from")
+]
+Width = Annotated[int, Field(ge=1, le=4096)]
+Blocks = Annotated[int, Field(ge=1, le=16, description="residual blocks at each level")]
+Norm = Annotated[
+    Literal["batch", "group", "layer", "none"],
+    Field(
+        description="what hidden maps are normalised over: the batch, with running statistics "
+        "(batch), the whole map of each item (group), the channels at each place (layer), nothing"
+    ),
+]
 
 SLOPE = 0.01  # of the leaky rectifier, below zero
 MOMENTUM = 0.01  # of the running statistics, as published
@@ -55,7 +67,9 @@ def make_norm(style: Style, channels: int) -> nn.Module:
         return nn.Identity()
     if style.norm == "layer":
         return ChannelwiseNorm(channels)
-    return nn.GroupNorm(channels // GROUP_CHANNELS if channels % GROUP_CHANNELS == 0 else 1, channels)
+    return nn.GroupNorm(
+        channels // GROUP_CHANNELS if channels % GROUP_CHANNELS == 0 else 1, channels
+    )
 
 
 def make_convolution(
@@ -66,14 +80,14 @@ def make_convolution(
     return kind(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
 
 
-def make_transposed(
-    style: Style, inputs: int, outputs: int, factor: int, bias: bool = False
-) -> nn.Module:
+def make_transposed(style: Style, inputs: int, outputs: int, factor: int) -> nn.Module:
     """A transposed convolution that makes n elements at least factor * n; see `fit_size`."""
     kind = nn.ConvTranspose1d if style.dims == 1 else nn.ConvTranspose2d
     if factor == 2:  # as published: 2 n + 1 elements, whatever the kernel
-        return kind(inputs, outputs, style.kernel, 2, padding=(style.kernel - 1) // 2 - 1, bias=bias)
-    return kind(inputs, outputs, 2 * factor, factor, padding=factor // 2, bias=bias)
+        return kind(
+            inputs, outputs, style.kernel, 2, padding=(style.kernel - 1) // 2 - 1, bias=bias
+        )
+    return kind(inputs, outputs, 2 * factor, factor, padding=factor // 2, bias=False)
 
 
 def initialise(network: nn.Module) -> None:
@@ -178,7 +192,7 @@ class DownBlock(_Level):
 class UpBlock(_Level):
     """One level on the way up: widen the map, join the one from the way down, residual blocks.
 
-    Shape: (batch, inputs, sizes) and (batch, outputs, larger sizes) -> (batch, outputs, larger sizes).
+    Shape: (batch, inputs, sizes), (batch, outputs, larger sizes) -> (batch, outputs, larger sizes).
     """
 
     def __init__(self, style: Style, inputs: int, outputs: int, factor: int = 2) -> None:

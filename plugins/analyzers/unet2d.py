@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,11 +12,14 @@ from torch.nn import functional
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, ComponentConfig, Features
 from selfremaster.plugins.analyzers.blocks import (
+    Blocks,
     DownBlock,
     Norm,
+    Preset,
     ResidualBlock,
     Style,
     UpBlock,
+    Width,
     begin_silent,
     initialise,
     make_convolution,
@@ -23,11 +27,9 @@ from selfremaster.plugins.analyzers.blocks import (
 
 LEVEL_STEP = 4.0  # nepers that count as one inside the network: about twice the spread of speech
 
-Width = Annotated[int, Field(ge=1, le=4096)]
-
 
 class UNet2dConfig(ComponentConfig):
-    """Settings of `UNet2d`; the defaults are the preset ``small``, ``paper`` is the published one."""
+    """Settings of `UNet2d`; the defaults are those of the preset ``small``."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {},
@@ -44,14 +46,14 @@ class UNet2dConfig(ComponentConfig):
         },
     }
 
-    preset: Annotated[
-        Literal["small", "paper"], Field(description="what the other settings start from")
-    ] = "small"
+    preset: Preset = "small"
     widths: Annotated[
         tuple[Width, ...],
-        Field(min_length=1, max_length=8, description="channels at each level; each halves the map"),
+        Field(
+            min_length=1, max_length=8, description="channels of each level; each halves the map"
+        ),
     ] = (16, 32, 64, 96)
-    blocks: Annotated[int, Field(ge=1, le=16, description="residual blocks at each level")] = 1
+    blocks: Blocks = 1
     branch_widths: Annotated[
         tuple[Width, ...],
         Field(
@@ -61,15 +63,10 @@ class UNet2dConfig(ComponentConfig):
             "each level, which halves the map",
         ),
     ] = (96, 64)
-    channel_dim: Annotated[int, Field(ge=1, le=4096, description="number of channel features")] = 128
-    norm: Annotated[
-        Norm,
-        Field(
-            description="what hidden maps are normalised over: batch and map with running "
-            "statistics (batch), the map of each item (group), the channels at each place (layer), "
-            "nothing (none)"
-        ),
-    ] = "layer"
+    channel_dim: Annotated[int, Field(ge=1, le=4096, description="number of channel features")] = (
+        128
+    )
+    norm: Norm = "layer"
     level: Annotated[
         Literal["from-silence", "raw"],
         Field(description="how the log-mel enters: its distance from silence / 4, or as it is"),
@@ -80,15 +77,21 @@ class UNet2dConfig(ComponentConfig):
     ] = "floor"
     top_band: Annotated[
         Literal["keep", "drop"],
-        Field(description="drop: the top mel band is neither read nor predicted but through others"),
+        Field(
+            description="drop: the top mel band is neither read nor predicted but through others"
+        ),
     ] = "keep"
     pooling: Annotated[
         Literal["masked", "all"],
-        Field(description="channel features are averaged over the real frames, or over filled ones too"),
+        Field(
+            description="channel features are averaged over the real frames, or over filled ones too"
+        ),
     ] = "masked"
     residual: Annotated[
         bool,
-        Field(description="predict a change of the input's log-mel, where that is what is predicted"),
+        Field(
+            description="predict a change of the input's log-mel, where that is what is predicted"
+        ),
     ] = True
 
 
@@ -189,12 +192,12 @@ class ChannelFeatures(nn.Module):
         hidden = self.conv_blocks_in(channel_map)
         for number in range(1, self.levels + 1):
             hidden, _ = getattr(self, f"down_block{number}")(hidden)
-        hidden = self.conv_block_out(hidden).mean(dim=3)
+        hidden = torch.mean(self.conv_block_out(hidden), dim=3)
         if not self.masked:
-            return hidden.mean(dim=2)
+            return torch.mean(hidden, dim=2)
         real = columns / 2**self.levels
         weights = [min(1.0, real - column) for column in range(hidden.shape[2])]
-        return (hidden * hidden.new_tensor(weights)).sum(dim=2) / real
+        return torch.sum(hidden * hidden.new_tensor(weights), dim=2) / real
 
 
 class UNet2d(Analyzer):
@@ -208,7 +211,6 @@ class UNet2d(Analyzer):
     features (batch, channel_dim). Any number of frames from 1, any number of bands.
     Source: SelfRemaster (Interspeech 2022), section 3. Raises `ComponentError` for other bands.
 
-    >>> import torch
     >>> from selfremaster.plugins.features.mel import MelConfig, MelSpectrogram
     >>> analyzer = UNet2d(UNet2dConfig(widths=(4, 8)), MelSpectrogram(MelConfig(bands=3)))
     >>> heard = analyzer(torch.tensor([[[-4.0, -5.0], [-6.0, -6.0], [-9.0, -7.0]]]))
@@ -232,12 +234,16 @@ class UNet2d(Analyzer):
         columns = log_mel.shape[-1] / 2**self.encoder.levels
         return AnalysisOutput(features, self.channelfeats(channel_map, columns))
 
+    def predict(self, log_mel: Tensor) -> Tensor:
+        """The clean speech features alone; the branch for channel features rests."""
+        check_log_mel(log_mel, self.mel_bands)
+        features: Tensor = self.encoder(log_mel)[0]
+        return features
+
 
 def style_of(config: UNet2dConfig) -> Style:
     """What all blocks have in common."""
-    return Style(
-        dims=2, norm=config.norm, blocks=config.blocks, ceil=config.top_band == "keep"
-    )
+    return Style(dims=2, norm=config.norm, blocks=config.blocks, ceil=config.top_band == "keep")
 
 
 def check_log_mel(log_mel: Tensor, mel_bands: int) -> None:

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from selfremaster.core.interfaces import Channel, ComponentConfig
+from selfremaster.core.interfaces import Channel
 
 
 class Identity(Channel):
@@ -11,6 +11,7 @@ class Identity(Channel):
     Shape: wave (batch, samples), channel features (batch, channel_dim) -> the same wave.
 
     >>> import torch
+    >>> from selfremaster.core.interfaces import ComponentConfig
     >>> Identity(ComponentConfig(), 1)(torch.tensor([[0.5, -1.0]]), torch.ones(1, 1)).tolist()
     [[0.5, -1.0]]
     """

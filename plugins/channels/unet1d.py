@@ -1,6 +1,5 @@
 """The 1-D U-Net of the paper: the channel module, which puts the damage onto a clean wave."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,21 +12,22 @@ from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Channel, ComponentConfig
 from selfremaster.core.signals import fit_length
 from selfremaster.plugins.analyzers.blocks import (
+    Blocks,
     DownBlock,
     Norm,
+    Preset,
     ResidualBlock,
     Style,
     UpBlock,
+    Width,
     begin_silent,
     initialise,
     make_convolution,
 )
 
-Width = Annotated[int, Field(ge=1, le=4096)]
-
 
 class UNet1dConfig(ComponentConfig):
-    """Settings of `UNet1d`; the defaults are the preset ``small``, ``paper`` is the published one."""
+    """Settings of `UNet1d`; the defaults are those of the preset ``small``."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {},
@@ -41,12 +41,11 @@ class UNet1dConfig(ComponentConfig):
             "norm": "batch",
             "last_sample": "drop",
             "residual": False,
+            "last_block": True,
         },
     }
 
-    preset: Annotated[
-        Literal["small", "paper"], Field(description="what the other settings start from")
-    ] = "small"
+    preset: Preset = "small"
     widths: Annotated[
         tuple[Width, ...],
         Field(min_length=1, max_length=8, description="channels at each level, at full rate first"),
@@ -54,11 +53,14 @@ class UNet1dConfig(ComponentConfig):
     factor: Annotated[
         int, Field(ge=2, le=16, description="how much lower the rate is from level to level")
     ] = 4
-    blocks: Annotated[int, Field(ge=1, le=16, description="residual blocks at each level")] = 1
+    blocks: Blocks = 1
     kernel: Annotated[
-        Literal[3, 5, 7, 9], Field(description="length of the convolutions, samples of their level")
+        Literal[3, 5, 7, 9],
+        Field(description="length of the convolutions, in samples of their level"),
     ] = 5
-    bottleneck_width: Annotated[int, Field(ge=1, le=4096, description="channels at the bottom")] = 64
+    bottleneck_width: Annotated[int, Field(ge=1, le=4096, description="channels at the bottom")] = (
+        64
+    )
     conditioning: Annotated[
         Literal["film", "concat"],
         Field(
@@ -66,19 +68,17 @@ class UNet1dConfig(ComponentConfig):
             "blocks (film), or joined to the map at the bottom only (concat)"
         ),
     ] = "film"
-    norm: Annotated[
-        Norm,
-        Field(
-            description="what hidden maps are normalised over: batch and map with running "
-            "statistics (batch), the map of each item (group), the channels at each place (layer), "
-            "nothing (none)"
-        ),
-    ] = "none"
+    norm: Norm = "none"
     last_sample: Annotated[
         Literal["keep", "drop"],
         Field(description="drop: the last sample of the filled-up wave is lost and given as 0"),
     ] = "keep"
-    residual: Annotated[bool, Field(description="predict a change of the wave, not the wave")] = True
+    residual: Annotated[bool, Field(description="predict a change of the wave, not the wave")] = (
+        True
+    )
+    last_block: Annotated[
+        bool, Field(description="one more residual block at full rate before the output")
+    ] = False
 
 
 class UNet1d(Channel):
@@ -125,7 +125,7 @@ class UNet1d(Channel):
         for number, outputs in enumerate(reversed(config.widths), 1):
             self.add_module(f"up_block{number}", UpBlock(style, inputs, outputs, config.factor))
             inputs = outputs
-        self.after_conv_block1 = ResidualBlock(style, inputs, inputs)
+        self.after_conv_block1 = ResidualBlock(style, inputs, inputs) if config.last_block else None
         self.after_conv2 = make_convolution(style, inputs, 1, 1)
         initialise(self)
         if config.residual:
@@ -137,7 +137,9 @@ class UNet1d(Channel):
         samples = wave.shape[-1]
         hidden = wave[:, None]
         if self.config.last_sample == "drop":
-            multiple = 2 * self.config.factor**self.levels  # twice what the levels need, as published
+            multiple = (
+                2 * self.config.factor**self.levels
+            )  # twice what the levels need, as published
             hidden = functional.pad(hidden, (0, -samples % multiple - 1))
         changed = fit_length(self._through(hidden, channel_features)[:, 0], samples)
         return wave + changed if self.config.residual else changed
@@ -155,8 +157,10 @@ class UNet1d(Channel):
             hidden = torch.cat([hidden, spread], dim=1)
         for number in range(1, self.levels + 1):
             hidden = getattr(self, f"up_block{number}")(hidden, full_maps.pop(), condition)
-        refined: Tensor = self.after_conv2(self.after_conv_block1(hidden, condition))
-        return refined
+        if self.after_conv_block1 is not None:
+            hidden = self.after_conv_block1(hidden, condition)
+        changed: Tensor = self.after_conv2(hidden)
+        return changed
 
     def _check(self, wave: Tensor, channel_features: Tensor) -> None:
         if wave.dim() != 2 or wave.shape[1] < 1:

@@ -60,8 +60,7 @@ class SslDual(Objective):
         degraded, clean = batch["degraded"], batch["clean"]
         analysis = model.analyse(degraded)
         speech = model.features.complete(analysis.features, degraded)
-        spoken = model.speak(speech, degraded)
-        again = model.degrade(spoken, analysis.channel_features)
+        again = model.degrade(model.vocoder(speech, degraded), analysis.channel_features)
         reconstruction = self.reconstruction(again, degraded)
         task = self._task(model, clean, analysis.channel_features)
         beta = self.config.beta
@@ -73,5 +72,5 @@ class SslDual(Objective):
         chosen = channel_features.detach()[torch.arange(len(clean)) % len(channel_features)]
         with torch.no_grad():
             damaged = model.degrade(clean, chosen)
-        found = model.analyse(damaged).features
-        return self.feature(found, model.features.predicted(model.features(clean)))
+        wanted = model.features.predicted(model.features(clean))
+        return self.feature(model.predict(damaged), wanted)

@@ -62,7 +62,7 @@ class InputPhase(Vocoder):
         with torch.autocast(features.device.type, enabled=False):
             wanted = features.float()
             spectrum = stft(source.float(), self.mel.config.size, self.hop_samples)
-            magnitude = spectrum.detach().abs()
+            magnitude = spectrum.abs()
             gain = torch.zeros_like(wanted)
             for _ in range(1 + self.config.refinements):
                 reached = self._log_mel(magnitude * torch.matmul(self.spread, gain).exp())

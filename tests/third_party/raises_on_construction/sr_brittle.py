@@ -6,7 +6,7 @@ from selfremaster.core.hooks import Add
 
 @hookimpl
 def register_components(add: Add) -> None:
-    """Declare three parts, each of which fails in its own way."""
+    """Declare parts, each of which fails in its own way."""
     add("degradation", "breaks-when-built", "sr_brittle_parts:BreaksWhenBuilt")
     add("degradation", "is-a-loss", "sr_brittle_parts:IsALoss")
     add("degradation", "is-nowhere", "sr_brittle_parts:IsNowhere")

@@ -1,0 +1,173 @@
+"""From files and folders to results: where each result goes, and what could not be done."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from selfremaster.core.audio import find_audio
+from selfremaster.core.errors import AudioError, SelfRemasterError, one_line
+from selfremaster.core.formats import FORMATS
+
+PathLike = str | os.PathLike[str]
+Done = TypeVar("Done")
+
+SHOWN_PATHS = 3
+
+
+class Job(NamedTuple):
+    """One sound file to work on, and where its result goes."""
+
+    source: Path
+    place: Path  # where the file lies in the folder that was given
+    target: Path
+    stem: Path  # the target without its suffix, unless others would share what is left
+
+    def beside(self, suffix: str) -> Path:
+        """A file next to the result: its name with another suffix."""
+        return self.stem.with_name(self.stem.name + suffix)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be done, and why."""
+
+    source: Path
+    reason: str
+    error: Exception
+
+
+def plan(
+    inputs: Sequence[PathLike],
+    output: PathLike,
+    *,
+    overwrite: bool = False,
+    beside: Sequence[str] = (),
+    protected: Iterable[PathLike] = (),
+) -> list[Job]:
+    """Find the sound files of the inputs and say where each result goes; nothing is written.
+
+    One file goes to ``output`` itself, or into it where it is a folder or ends in a slash. Several
+    files, or those of a folder, go into the folder ``output``, which keeps their tree. What lies in
+    an output folder inside the input folder is no input. ``beside`` are suffixes of further files
+    that are written next to each result.
+
+    Raises `AudioError` for missing inputs, a result that would take the place of an input (or of a
+    ``protected`` file), one that exists unless ``overwrite``, and an output that cannot be a folder.
+    """
+    given = [Path(path) for path in inputs]
+    if not given:
+        raise AudioError("no input; name sound files or folders")
+    single = len(given) == 1 and not given[0].is_dir()
+    found = find_audio(given)
+    if single:
+        source, place = found[0]
+        targets = [(source, place, _single_target(source, output))]
+    else:
+        folder = _folder(output)
+        found = [pair for pair in found if not _is_within(pair[0], folder, given)]
+        if not found:
+            raise AudioError(f"{folder}: holds all the sound files there are; name another output")
+        targets = [(source, place, folder / place) for source, place in found]
+    shared = Counter(target.with_suffix("") for _, _, target in targets)
+    jobs = [
+        Job(source, place, target, target if shared[bare] > 1 else bare)
+        for source, place, target in targets
+        for bare in [target.with_suffix("")]
+    ]
+    _check_targets(jobs, beside, [*(job.source for job in jobs), *map(Path, protected)], overwrite)
+    return jobs
+
+
+def run(jobs: Iterable[Job], work: Callable[[Job], Done]) -> Iterator[Done | Failure]:
+    """Do one job after another; one that fails is told as a `Failure`, and the rest goes on."""
+    for job in jobs:
+        outcome: Done | Failure
+        try:
+            outcome = work(job)
+        except SelfRemasterError as error:
+            outcome = Failure(job.source, str(error), error)
+        except OSError as error:
+            reason = (error.strerror or one_line(error)).lower()
+            outcome = Failure(job.source, f"{error.filename or job.source}: {reason}", error)
+        except MemoryError as error:
+            reason = f"{job.source}: not enough memory for it; cut it into shorter files"
+            outcome = Failure(job.source, reason, error)
+        except Exception as error:
+            reason = f"{job.source}: internal error: {one_line(error)}"
+            outcome = Failure(job.source, reason, error)
+        yield outcome
+
+
+def _single_target(source: Path, output: PathLike) -> Path:
+    target = Path(output)
+    if target.is_dir() or str(os.fspath(output)).endswith(("/", os.sep)):
+        return _folder(output) / source.name
+    if target.suffix.lower() not in FORMATS:
+        raise AudioError(
+            f"{target}: name a sound file ({', '.join(FORMATS)}), or a folder with / at its end"
+        )
+    return target
+
+
+def _folder(output: PathLike) -> Path:
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise AudioError(f"{folder}: is a file; name a folder for the results")
+    if not folder.exists() and folder.suffix.lower() in FORMATS:
+        raise AudioError(f"{folder}: several results need a folder; name one without {folder.suffix}")
+    return folder
+
+
+def _is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
+    """Whether a file comes from an output folder that lies inside one of the input folders."""
+    if source in given:
+        return False
+    results = folder.resolve()
+    roots = [path.resolve() for path in given if path.is_dir()]
+    return results not in roots and results in source.resolve().parents
+
+
+def _check_targets(
+    jobs: Sequence[Job], beside: Sequence[str], kept: Sequence[Path], overwrite: bool
+) -> None:
+    originals = {_identity(path): path for path in kept}
+    existing: list[Path] = []
+    for job in jobs:
+        for path in (job.target, *map(job.beside, beside)):
+            if not path.exists():
+                continue
+            if _identity(path) in originals:
+                raise AudioError(
+                    f"{path}: would take the place of {originals[_identity(path)]}; originals are "
+                    "never overwritten, name another output"
+                )
+            existing.append(path)
+    if existing and not overwrite:
+        more = len(existing) - SHOWN_PATHS
+        named = ", ".join(map(str, existing[:SHOWN_PATHS])) + (f" and {more} more" if more > 0 else "")
+        verb = "exist" if len(existing) > 1 else "exists"
+        raise AudioError(f"{named}: {verb} already; add --overwrite, or name another output")
+    for folder in {job.target.parent for job in jobs}:
+        _check_writable(folder)
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    try:
+        status = path.stat()
+    except OSError:
+        return path
+    return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
+
+
+def _check_writable(folder: Path) -> None:
+    """Raise before any work where the nearest folder that exists cannot be written into."""
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise AudioError(f"{folder}: cannot be made, {nearest} is a file; name another output")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise AudioError(f"{nearest}: cannot be written into; choose a folder that can")

@@ -1,0 +1,59 @@
+"""What metrics share: two waves made comparable, and packages that may be missing."""
+
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfremaster.core.errors import ComponentError
+
+NOT_A_NUMBER = float("nan")
+
+
+def pair(estimate: Tensor, reference: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Both waves in float64 on the processor, the longer one cut to the shorter.
+
+    Shape: (samples,) both -> (samples,) both.
+    Raises `ComponentError` without a reference, for another shape, an empty wave, and samples that
+    are not finite.
+
+    >>> pair(torch.ones(3), torch.zeros(2))
+    (tensor([1., 1.], dtype=torch.float64), tensor([0., 0.], dtype=torch.float64))
+    """
+    if reference is None:
+        raise ComponentError("compares with the clean original; give reference")
+    for name, wave in (("estimate", estimate), ("reference", reference)):
+        if wave.ndim != 1:
+            raise ComponentError(
+                f"{name} of shape {tuple(wave.shape)}; give (samples,), one channel at a time"
+            )
+        if wave.numel() == 0:
+            raise ComponentError(f"0 samples of {name}; nothing to measure")
+        if not torch.isfinite(wave).all():
+            raise ComponentError(f"{name} holds samples that are not finite numbers; repair it")
+    samples = min(len(estimate), len(reference))
+    first, second = (wave[:samples].detach().cpu().double() for wave in (estimate, reference))
+    return first, second
+
+
+def match_level(estimate: Tensor, reference: Tensor) -> Tensor:
+    """The estimate with the root-mean-square level of the reference; silence stays silence.
+
+    Shape: (samples,) both -> (samples,).
+
+    >>> match_level(torch.tensor([1.0, -1.0]), torch.tensor([0.5, 0.5])).tolist()
+    [0.5, -0.5]
+    """
+    own, wanted = (wave.square().mean().sqrt() for wave in (estimate, reference))
+    return estimate * (wanted / own) if own > 0 else estimate
+
+
+def require(package: str) -> Any:
+    """Import a package that comes with the extra ``metrics``; raises `ComponentError`."""
+    try:
+        return import_module(package)
+    except ImportError:
+        raise ComponentError(
+            f"needs the package {package}; install selfremaster[metrics]"
+        ) from None

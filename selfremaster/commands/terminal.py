@@ -1,0 +1,146 @@
+"""What commands print: results on stdout; progress, notes and failures on stderr."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from selfremaster.core.jobs import Failure
+
+WIDEST = 10_000  # columns: what is not read on a terminal is not folded
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with words on what is done and how to go on."""
+
+
+def say(text: str) -> None:
+    """A line of the result."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on stderr."""
+    print(one_line(text), file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters."""
+    return " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+
+
+def say_json(value: Any) -> None:
+    """A result for machines; what is not a number (NaN) is null."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+    """A table on stdout: folded to a terminal's width, or else each row on one line."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, title_justify="left")
+    if title:
+        table.title = Text(title, style="bold")
+    for heading in headings:
+        number = heading.startswith("#")
+        table.add_column(Text(heading.removeprefix("#")), justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = _console(sys.stdout)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
+
+
+def say_markdown(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table in Markdown on stdout."""
+    print(f"| {' | '.join(headings)} |")
+    print(f"|{'---|' * len(headings)}")
+    for row in rows:
+        cells = (one_line(cell).replace("|", "\\|") for cell in row)
+        print(f"| {' | '.join(cells)} |")
+
+
+@contextmanager
+def progress(quiet: bool, what: str, total: int | None) -> Iterator["Bar"]:
+    """A progress bar on stderr, if that is a terminal and nobody wants quiet."""
+    if quiet or not sys.stderr.isatty():
+        yield Bar()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}", markup=False),
+    )
+    with Progress(*columns, console=_console(sys.stderr), transient=True) as shown:
+        task = shown.add_task(what, total=total, detail="")
+        yield Bar(lambda done, detail: shown.update(task, completed=done, detail=detail))
+
+
+class Bar:
+    """A progress bar, or the want of one."""
+
+    def __init__(self, update: Any = None) -> None:
+        self.shown = update is not None
+        self._update = update
+
+    def at(self, done: int, detail: str = "") -> None:
+        """So much is done."""
+        if self._update is not None:
+            self._update(done, detail)
+
+
+def finish(failures: "Sequence[Failure]", total: int) -> None:
+    """End a command that worked on files: all done, or raise what says that some failed.
+
+    The only file that there was raises its own error; of several, the failed ones are listed.
+    """
+    if not failures:
+        return
+    if total == 1:
+        raise failures[0].error
+    for failure in failures:
+        place = str(failure.source)
+        about = failure.reason if place in failure.reason else f"{place}: {failure.reason}"
+        note(f"failed: {about}")
+    note(f"error: {len(failures)} of {total} files failed, the others are done")
+    raise typer.Exit(1)
+
+
+def _console(stream: TextIO) -> "Console":
+    from rich.console import Console
+
+    return Console(
+        file=stream,
+        width=None if stream.isatty() else WIDEST,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
