@@ -1,6 +1,7 @@
 """Bundles: a trained model as one file, its weights with the experiment that made them."""
 
 import copy
+import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.models import Model
-from selfremaster.core.tensorfiles import read_header, read_tensors, write_tensors
+from selfremaster.core.tensorfiles import read_header, read_shapes, read_tensors, write_tensors
 
 BUNDLE_NAME = "model.safetensors"
 """The bundle inside a run's folder."""
@@ -61,6 +62,15 @@ def read_bundle(path: Path) -> Bundle:
 def describe_bundle(path: Path) -> dict[str, Any]:
     """The header of a bundle, without reading its weights; raises `BundleError`."""
     return read_header(bundle_path(path))
+
+
+def count_weights(path: Path) -> dict[str, int]:
+    """How many numbers a bundle holds for each module, without reading them."""
+    counts: dict[str, int] = {}
+    for name, shape in read_shapes(bundle_path(path)).items():
+        module = name.partition(".")[0]
+        counts[module] = counts.get(module, 0) + math.prod(shape)
+    return counts
 
 
 def bundle_path(path: Path) -> Path:

@@ -140,7 +140,9 @@ def read_log(path: Path) -> DamageLog:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ComponentError(f"{path}: no such file; name the JSON beside a degraded file") from None
+        raise ComponentError(
+            f"{path}: no such file; name the JSON beside a degraded file"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ComponentError(f"{path}: cannot be read as text ({type(error).__name__})") from None
     try:

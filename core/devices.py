@@ -16,9 +16,10 @@ def choose_device(name: str = "auto") -> torch.device:
     }
     if name == "auto":
         return torch.device(next(device for device, there in available.items() if there))
-    kind = name.partition(":")[0]
-    if kind not in available:
-        raise SelfRemasterError(f"no device named {name!r}; known: {', '.join(DEVICES)}")
-    if not available[kind]:
+    kind, colon, number = name.partition(":")
+    if kind not in available or (colon and not number.isdecimal()):
+        raise SelfRemasterError(f"no device named {name!r}; known: {', '.join(DEVICES)}, cuda:1")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if not available[kind] or int(number or 0) >= count:
         raise SelfRemasterError(f"device {name!r} is not there; use auto or cpu")
     return torch.device(name)

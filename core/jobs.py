@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import torch
+
 from selfremaster.core.audio import find_audio
 from selfremaster.core.errors import AudioError, SelfRemasterError, one_line
 from selfremaster.core.formats import FORMATS
@@ -45,7 +47,6 @@ def plan(
     *,
     overwrite: bool = False,
     beside: Sequence[str] = (),
-    protected: Iterable[PathLike] = (),
 ) -> list[Job]:
     """Find the sound files of the inputs and say where each result goes; nothing is written.
 
@@ -54,8 +55,8 @@ def plan(
     an output folder inside the input folder is no input. ``beside`` are suffixes of further files
     that are written next to each result.
 
-    Raises `AudioError` for missing inputs, a result that would take the place of an input (or of a
-    ``protected`` file), one that exists unless ``overwrite``, and an output that cannot be a folder.
+    Raises `AudioError` for missing inputs, a result that would take the place of an input, one that
+    exists unless ``overwrite``, and an output that cannot be a folder or be written into.
     """
     given = [Path(path) for path in inputs]
     if not given:
@@ -77,8 +78,23 @@ def plan(
         for source, place, target in targets
         for bare in [target.with_suffix("")]
     ]
-    _check_targets(jobs, beside, [*(job.source for job in jobs), *map(Path, protected)], overwrite)
+    keep(jobs, (job.source for job in jobs), beside)
+    _check_existing(jobs, beside, overwrite)
+    for parent in {job.target.parent for job in jobs}:
+        _check_writable(parent)
     return jobs
+
+
+def keep(jobs: Sequence[Job], originals: Iterable[PathLike], beside: Sequence[str] = ()) -> None:
+    """Raise `AudioError` if a result would take the place of one of these files."""
+    kept = {_identity(Path(path)): path for path in originals}
+    for path in _written(jobs, beside):
+        original = kept.get(_identity(path)) if path.exists() else None
+        if original is not None:
+            raise AudioError(
+                f"{path}: would take the place of {original}; originals are never overwritten, "
+                "name another output"
+            )
 
 
 def run(jobs: Iterable[Job], work: Callable[[Job], Done]) -> Iterator[Done | Failure]:
@@ -92,7 +108,7 @@ def run(jobs: Iterable[Job], work: Callable[[Job], Done]) -> Iterator[Done | Fai
         except OSError as error:
             reason = (error.strerror or one_line(error)).lower()
             outcome = Failure(job.source, f"{error.filename or job.source}: {reason}", error)
-        except MemoryError as error:
+        except (MemoryError, torch.OutOfMemoryError) as error:
             reason = f"{job.source}: not enough memory for it; cut it into shorter files"
             outcome = Failure(job.source, reason, error)
         except Exception as error:
@@ -117,7 +133,9 @@ def _folder(output: PathLike) -> Path:
     if folder.exists() and not folder.is_dir():
         raise AudioError(f"{folder}: is a file; name a folder for the results")
     if not folder.exists() and folder.suffix.lower() in FORMATS:
-        raise AudioError(f"{folder}: several results need a folder; name one without {folder.suffix}")
+        raise AudioError(
+            f"{folder}: several results need a folder; name one without {folder.suffix}"
+        )
     return folder
 
 
@@ -130,28 +148,20 @@ def _is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
     return results not in roots and results in source.resolve().parents
 
 
-def _check_targets(
-    jobs: Sequence[Job], beside: Sequence[str], kept: Sequence[Path], overwrite: bool
-) -> None:
-    originals = {_identity(path): path for path in kept}
-    existing: list[Path] = []
+def _written(jobs: Sequence[Job], beside: Sequence[str]) -> Iterator[Path]:
     for job in jobs:
-        for path in (job.target, *map(job.beside, beside)):
-            if not path.exists():
-                continue
-            if _identity(path) in originals:
-                raise AudioError(
-                    f"{path}: would take the place of {originals[_identity(path)]}; originals are "
-                    "never overwritten, name another output"
-                )
-            existing.append(path)
-    if existing and not overwrite:
+        yield from (job.target, *map(job.beside, beside))
+
+
+def _check_existing(jobs: Sequence[Job], beside: Sequence[str], overwrite: bool) -> None:
+    existing = [] if overwrite else [path for path in _written(jobs, beside) if path.exists()]
+    if existing:
         more = len(existing) - SHOWN_PATHS
-        named = ", ".join(map(str, existing[:SHOWN_PATHS])) + (f" and {more} more" if more > 0 else "")
-        verb = "exist" if len(existing) > 1 else "exists"
-        raise AudioError(f"{named}: {verb} already; add --overwrite, or name another output")
-    for folder in {job.target.parent for job in jobs}:
-        _check_writable(folder)
+        named = ", ".join(map(str, existing[:SHOWN_PATHS])) + (
+            f" and {more} more" if more > 0 else ""
+        )
+        there = " exist" if len(existing) > 1 else ": exists"
+        raise AudioError(f"{named}{there} already; add --overwrite, or name another output")
 
 
 def _identity(path: Path) -> tuple[int, int] | Path:

@@ -49,7 +49,9 @@ def restore_files(
     that needs a reference where there is none; what concerns one file is a `Failure`.
     """
     if model.analyzer is None:
-        raise BundleError("this model is a vocoder alone: it has no analysis module to restore with")
+        raise BundleError(
+            "this model is a vocoder alone: it has no analysis module to restore with"
+        )
     known = references or {}
     if any(metric.needs_reference for metric in metrics) and not all(
         job.source in known for job in planned
@@ -116,7 +118,9 @@ def find_references(planned: Sequence[Job], reference: Path) -> dict[Path, Path]
         raise AudioError(f"{reference}: no such file or folder; check the path of --reference")
     if reference.is_file():
         if len(planned) > 1:
-            raise AudioError(f"{reference}: one original for {len(planned)} recordings; name a folder")
+            raise AudioError(
+                f"{reference}: one original for {len(planned)} recordings; name a folder"
+            )
         return {planned[0].source: reference}
     return {job.source: _same_place(job, reference) for job in planned}
 

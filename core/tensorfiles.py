@@ -47,6 +47,13 @@ def read_header(path: Path) -> dict[str, Any]:
     return header
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors, without reading them; raises `BundleError`."""
+    read_header(path)
+    with safe_open(path, framework="pt") as opened:
+        return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}
+
+
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the header, checked against the hash; raises `BundleError`."""
     header = read_header(path)

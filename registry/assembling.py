@@ -8,9 +8,9 @@ import torch
 
 from selfremaster.core.bundles import Bundle, fold, load_weights, read_bundle
 from selfremaster.core.components import ComponentSpec, hint, nested_parts
-from selfremaster.core.errors import BundleError, ExperimentError
+from selfremaster.core.errors import BundleError, ComponentError, ExperimentError
 from selfremaster.core.experiments import MODULES, Experiment, SourceSettings
-from selfremaster.core.interfaces import Objective
+from selfremaster.core.interfaces import Objective, Vocoder
 from selfremaster.core.models import Model
 from selfremaster.core.segments import Entry, SegmentDataset, entries_from, fixed_segments, loader
 from selfremaster.core.training import (
@@ -78,16 +78,40 @@ def assemble(experiment: Experiment) -> Model:
         )
 
 
-def load(reference: str | Path) -> Model:
+def load(reference: str | Path, output: str | ComponentSpec | None = None) -> Model:
     """A trained model by its built-in name, or by the path of a bundle or of a run's folder.
 
-    It is ready to restore: in evaluation mode, on the CPU. Raises `BundleError`.
+    It is ready to restore: in evaluation mode, on the CPU. ``output`` names a vocoder that speaks
+    instead of the model's own. Raises `BundleError`, and `ComponentError` for an output that cannot
+    be had or has weights that nobody trained.
     """
     bundle = find_bundle(reference)
     model = assemble(bundle.experiment)
     fold(model)
     load_weights(model, bundle.tensors, str(reference))
+    if output is not None:
+        model.output = _output(ComponentSpec.parse(output), bundle.experiment, model)
     return model.eval().requires_grad_(False)
+
+
+def _output(wanted: ComponentSpec, experiment: Experiment, model: Model) -> Vocoder | None:
+    """The vocoder to speak with; none stands for the one that the model learned with."""
+    own = experiment.model.vocoder
+    settings = configure("vocoder", own).model_dump(mode="json")
+    if wanted.name == own.name and wanted.settings.items() <= settings.items():
+        return None
+    tried: list[Vocoder] = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            tried.append(build("vocoder", wanted, features=model.features))
+    weights = zip(*(vocoder.parameters() for vocoder in tried), strict=True)
+    if not all(torch.equal(first, second) for first, second in weights):
+        raise ComponentError(
+            f"vocoder {wanted} has weights that nobody trained; take one without any, or the "
+            f"model's own, {own.name}"
+        )
+    return tried[0]
 
 
 def find_bundle(reference: str | Path) -> Bundle:

@@ -94,7 +94,8 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
     nested = nested_parts(type(config))
     for field in sorted(nested, key=lambda field: nested[field] != "model"):
         arguments[field] = _build_nested(nested[field], getattr(config, field), context)
-        if nested[field] == "model":  # a vocoder beside a model speaks the model's features
+        if nested[field] == "model" and hasattr(arguments[field], "features"):
+            # a vocoder beside a model speaks the model's features
             context = {**context, "features": arguments[field].features}
     try:
         part_class: Any = component_class(kind, parsed.name)

@@ -3,6 +3,7 @@
 Attributes are named as in the published checkpoints, so that those load by their own keys.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -18,10 +19,10 @@ Preset = Annotated[
 Width = Annotated[int, Field(ge=1, le=4096)]
 Blocks = Annotated[int, Field(ge=1, le=16, description="residual blocks at each level")]
 Norm = Annotated[
-    Literal["batch", "group", "layer", "none"],
+    Literal["batch", "group", "none"],
     Field(
         description="what hidden maps are normalised over: the batch, with running statistics "
-        "(batch), the whole map of each item (group), the channels at each place (layer), nothing"
+        "(batch), the whole map of each item (group), or nothing (none)"
     ),
 ]
 
@@ -41,20 +42,6 @@ class Style(NamedTuple):
     condition_dim: int = 0  # how many numbers steer each block (FiLM)
 
 
-class ChannelwiseNorm(nn.LayerNorm):
-    """Normalise the channels at each place of a map by itself: no place hears of another.
-
-    Shape: (batch, channels, ...) -> the same.
-
-    >>> ChannelwiseNorm(2, eps=0)(torch.tensor([[[5.0, 0.0], [7.0, 4.0]]])).tolist()
-    [[[-1.0, -1.0], [1.0, 1.0]]]
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The normalised map."""
-        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
-
-
 def make_norm(style: Style, channels: int) -> nn.Module:
     """The normalisation of a map.
 
@@ -65,8 +52,6 @@ def make_norm(style: Style, channels: int) -> nn.Module:
         return kind(channels, momentum=MOMENTUM)
     if style.norm == "none" or channels == 1:
         return nn.Identity()
-    if style.norm == "layer":
-        return ChannelwiseNorm(channels)
     return nn.GroupNorm(
         channels // GROUP_CHANNELS if channels % GROUP_CHANNELS == 0 else 1, channels
     )
@@ -84,9 +69,8 @@ def make_transposed(style: Style, inputs: int, outputs: int, factor: int) -> nn.
     """A transposed convolution that makes n elements at least factor * n; see `fit_size`."""
     kind = nn.ConvTranspose1d if style.dims == 1 else nn.ConvTranspose2d
     if factor == 2:  # as published: 2 n + 1 elements, whatever the kernel
-        return kind(
-            inputs, outputs, style.kernel, 2, padding=(style.kernel - 1) // 2 - 1, bias=bias
-        )
+        padding = (style.kernel - 1) // 2 - 1
+        return kind(inputs, outputs, style.kernel, 2, padding=padding, bias=False)
     return kind(inputs, outputs, 2 * factor, factor, padding=factor // 2, bias=False)
 
 
@@ -154,7 +138,7 @@ class ResidualBlock(nn.Module):
             scale, shift = film.reshape(*film.shape, *[1] * (hidden.dim() - 2)).chunk(2, dim=1)
             inner = torch.addcmul(shift, inner, 1 + scale)
         inner = self.conv2(functional.leaky_relu(inner, SLOPE, inplace=True))
-        return inner + (hidden if self.shortcut is None else self.shortcut(hidden))
+        return torch.add(inner, hidden if self.shortcut is None else self.shortcut(hidden))
 
 
 class _Level(nn.Module):
@@ -205,3 +189,44 @@ class UpBlock(_Level):
         """The larger map."""
         hidden = fit_size(self.conv1(functional.relu(self.bn1(hidden))), full)
         return self.refine(torch.cat([hidden, full], dim=1), condition)
+
+
+def add_way_down(
+    network: nn.Module, style: Style, inputs: int, widths: Sequence[int], factor: int = 2
+) -> None:
+    """Give a network its `down_block1`, `down_block2`, ... of these widths."""
+    for number, outputs in enumerate(widths, 1):
+        network.add_module(f"down_block{number}", DownBlock(style, inputs, outputs, factor))
+        inputs = outputs
+
+
+def add_way_up(
+    network: nn.Module, style: Style, inputs: int, widths: Sequence[int], factor: int = 2
+) -> None:
+    """Give a network its `up_block1`, `up_block2`, ...; the widths are those of the way down."""
+    for number, outputs in enumerate(reversed(widths), 1):
+        network.add_module(f"up_block{number}", UpBlock(style, inputs, outputs, factor))
+        inputs = outputs
+
+
+def go_down(
+    network: nn.Module, hidden: Tensor, levels: int, condition: Tensor | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """Send a map down through a network's levels; gives the smallest, and the full map of each."""
+    full_maps = []
+    for number in range(1, levels + 1):
+        hidden, full = network.get_submodule(f"down_block{number}")(hidden, condition)
+        full_maps.append(full)
+    return hidden, full_maps
+
+
+def go_up(
+    network: nn.Module,
+    hidden: Tensor,
+    full_maps: Sequence[Tensor],
+    condition: Tensor | None = None,
+) -> Tensor:
+    """Send a map up through a network's levels, joined with those of the way down."""
+    for number, full in enumerate(reversed(full_maps), 1):
+        hidden = network.get_submodule(f"up_block{number}")(hidden, full, condition)
+    return hidden

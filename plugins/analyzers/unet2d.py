@@ -13,14 +13,16 @@ from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, ComponentConfig, Features
 from selfremaster.plugins.analyzers.blocks import (
     Blocks,
-    DownBlock,
     Norm,
     Preset,
     ResidualBlock,
     Style,
-    UpBlock,
     Width,
+    add_way_down,
+    add_way_up,
     begin_silent,
+    go_down,
+    go_up,
     initialise,
     make_convolution,
 )
@@ -63,10 +65,8 @@ class UNet2dConfig(ComponentConfig):
             "each level, which halves the map",
         ),
     ] = (96, 64)
-    channel_dim: Annotated[int, Field(ge=1, le=4096, description="number of channel features")] = (
-        128
-    )
-    norm: Norm = "layer"
+    channel_dim: Annotated[int, Field(ge=1, le=4096, description="how many channel features")] = 128
+    norm: Norm = "none"
     level: Annotated[
         Literal["from-silence", "raw"],
         Field(description="how the log-mel enters: its distance from silence / 4, or as it is"),
@@ -77,21 +77,15 @@ class UNet2dConfig(ComponentConfig):
     ] = "floor"
     top_band: Annotated[
         Literal["keep", "drop"],
-        Field(
-            description="drop: the top mel band is neither read nor predicted but through others"
-        ),
+        Field(description="drop: the top mel band is not read, and guessed from the others"),
     ] = "keep"
     pooling: Annotated[
         Literal["masked", "all"],
-        Field(
-            description="channel features are averaged over the real frames, or over filled ones too"
-        ),
+        Field(description="channel features: a mean over the real frames, or over filled ones too"),
     ] = "masked"
     residual: Annotated[
         bool,
-        Field(
-            description="predict a change of the input's log-mel, where that is what is predicted"
-        ),
+        Field(description="predict a change of the log-mel, where a log-mel is predicted"),
     ] = True
 
 
@@ -116,16 +110,11 @@ class MelUNet(nn.Module):
             raise ComponentError("top_band=drop leaves nothing of 1 mel band; write top_band=keep")
         style = style_of(config)
         width = config.widths[-1]
-        inputs = 1
-        for number, outputs in enumerate(config.widths, 1):
-            self.add_module(f"down_block{number}", DownBlock(style, inputs, outputs))
-            inputs = outputs
+        add_way_down(self, style, 1, config.widths)
         self.add_module(f"conv_block{self.levels + 1}", ResidualBlock(style, width, width))
-        for number, outputs in enumerate(reversed(config.widths), 1):
-            self.add_module(f"up_block{number}", UpBlock(style, inputs, outputs))
-            inputs = outputs
-        self.after_conv_block1 = ResidualBlock(style, inputs, inputs)
-        self.after_conv2 = make_convolution(style, inputs, 1, 1)
+        add_way_up(self, style, width, config.widths)
+        self.after_conv_block1 = ResidualBlock(style, config.widths[0], config.widths[0])
+        self.after_conv2 = make_convolution(style, config.widths[0], 1, 1)
         self.after_linear = nn.Linear(features.mel_bands, features.predicted_channels)
         self.conv_channel = ResidualBlock(style, width, width) if channel_map else None
         initialise(self)
@@ -135,22 +124,17 @@ class MelUNet(nn.Module):
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor | None]:
         """The predicted features, and the map for channel features."""
         frames = log_mel.shape[-1]
-        hidden = self.prepare(log_mel)
-        full_maps = []
-        for number in range(1, self.levels + 1):
-            hidden, full = getattr(self, f"down_block{number}")(hidden)
-            full_maps.append(full)
+        hidden, full_maps = go_down(self, self.prepare(log_mel), self.levels)
         channel_map = None if self.conv_channel is None else self.conv_channel(hidden)
-        hidden = getattr(self, f"conv_block{self.levels + 1}")(hidden)
-        for number in range(1, self.levels + 1):
-            hidden = getattr(self, f"up_block{number}")(hidden, full_maps.pop())
+        hidden = self.get_submodule(f"conv_block{self.levels + 1}")(hidden)
+        hidden = go_up(self, hidden, full_maps)
         predicted = self.after_conv2(self.after_conv_block1(hidden))[:, 0, :frames]
         if self.config.top_band == "drop":
             predicted = functional.pad(predicted, (0, 1))
-        predicted = self.after_linear(predicted).transpose(1, 2)
+        features: Tensor = self.after_linear(predicted).transpose(1, 2)
         if self.config.level == "from-silence":
-            predicted = predicted * LEVEL_STEP
-        return (log_mel + predicted if self.residual else predicted), channel_map
+            features = features * LEVEL_STEP
+        return (log_mel + features if self.residual else features), channel_map
 
     def prepare(self, log_mel: Tensor) -> Tensor:
         """What the first block reads, (batch, 1, a multiple of 2 ** levels frames, bands)."""
@@ -177,11 +161,8 @@ class ChannelFeatures(nn.Module):
         style = style_of(config)._replace(ceil=self.masked)
         first, *others = config.branch_widths
         self.conv_blocks_in = ResidualBlock(style, config.widths[-1], first)
-        inputs = first
-        for number, outputs in enumerate(others, 1):
-            self.add_module(f"down_block{number}", DownBlock(style, inputs, outputs))
-            inputs = outputs
-        self.conv_block_out = ResidualBlock(style, inputs, config.channel_dim)
+        add_way_down(self, style, first, others)
+        self.conv_block_out = ResidualBlock(style, config.branch_widths[-1], config.channel_dim)
         self.levels = len(others)
         initialise(self)
 
@@ -189,23 +170,21 @@ class ChannelFeatures(nn.Module):
         """The channel features."""
         if self.masked:
             channel_map = channel_map[:, :, : math.ceil(columns)]
-        hidden = self.conv_blocks_in(channel_map)
-        for number in range(1, self.levels + 1):
-            hidden, _ = getattr(self, f"down_block{number}")(hidden)
+        hidden, _ = go_down(self, self.conv_blocks_in(channel_map), self.levels)
         hidden = torch.mean(self.conv_block_out(hidden), dim=3)
         if not self.masked:
             return torch.mean(hidden, dim=2)
         real = columns / 2**self.levels
-        weights = [min(1.0, real - column) for column in range(hidden.shape[2])]
-        return torch.sum(hidden * hidden.new_tensor(weights), dim=2) / real
+        weights = [min(1.0, real - column) / real for column in range(hidden.shape[2])]
+        return torch.sum(hidden * hidden.new_tensor(weights), dim=2)
 
 
 class UNet2d(Analyzer):
     """Hear the clean speech and the sound of the recording apart, by a residual 2-D U-Net.
 
     The preset ``paper`` is the published architecture with its quirks, each of them a setting;
-    ``small`` (the default) is narrower and begins by leaving the log-mel as it is. Its maps are
-    normalised place by place, so that what is heard does not depend on how long the recording is.
+    ``small`` (the default) is narrower and begins by leaving the log-mel as it is. It normalises
+    nothing, so that what is heard at one time does not depend on how long or loud the rest is.
 
     Shape: log-mel (batch, mel_bands, frames) -> (batch, predicted_channels, frames) and channel
     features (batch, channel_dim). Any number of frames from 1, any number of bands.

@@ -13,14 +13,16 @@ from selfremaster.core.interfaces import Channel, ComponentConfig
 from selfremaster.core.signals import fit_length
 from selfremaster.plugins.analyzers.blocks import (
     Blocks,
-    DownBlock,
     Norm,
     Preset,
     ResidualBlock,
     Style,
-    UpBlock,
     Width,
+    add_way_down,
+    add_way_up,
     begin_silent,
+    go_down,
+    go_up,
     initialise,
     make_convolution,
 )
@@ -41,7 +43,6 @@ class UNet1dConfig(ComponentConfig):
             "norm": "batch",
             "last_sample": "drop",
             "residual": False,
-            "last_block": True,
         },
     }
 
@@ -58,9 +59,9 @@ class UNet1dConfig(ComponentConfig):
         Literal[3, 5, 7, 9],
         Field(description="length of the convolutions, in samples of their level"),
     ] = 5
-    bottleneck_width: Annotated[int, Field(ge=1, le=4096, description="channels at the bottom")] = (
-        64
-    )
+    bottleneck_width: Annotated[
+        int, Field(ge=1, le=4096, description="channels of the map at the bottom")
+    ] = 64
     conditioning: Annotated[
         Literal["film", "concat"],
         Field(
@@ -73,12 +74,9 @@ class UNet1dConfig(ComponentConfig):
         Literal["keep", "drop"],
         Field(description="drop: the last sample of the filled-up wave is lost and given as 0"),
     ] = "keep"
-    residual: Annotated[bool, Field(description="predict a change of the wave, not the wave")] = (
-        True
-    )
-    last_block: Annotated[
-        bool, Field(description="one more residual block at full rate before the output")
-    ] = False
+    residual: Annotated[
+        bool, Field(description="predict a change of the wave instead of the wave")
+    ] = True
 
 
 class UNet1d(Channel):
@@ -115,18 +113,14 @@ class UNet1d(Channel):
             condition_dim=channel_dim if film else 0,
         )
         self.levels = len(config.widths)
-        inputs = 1
-        for number, outputs in enumerate(config.widths, 1):
-            self.add_module(f"down_block{number}", DownBlock(style, inputs, outputs, config.factor))
-            inputs = outputs
-        bottom = ResidualBlock(style, inputs, config.bottleneck_width)
-        self.add_module(f"conv_block{self.levels + 1}", bottom)
-        inputs = config.bottleneck_width + (0 if film else channel_dim)
-        for number, outputs in enumerate(reversed(config.widths), 1):
-            self.add_module(f"up_block{number}", UpBlock(style, inputs, outputs, config.factor))
-            inputs = outputs
-        self.after_conv_block1 = ResidualBlock(style, inputs, inputs) if config.last_block else None
-        self.after_conv2 = make_convolution(style, inputs, 1, 1)
+        bottom, width = config.bottleneck_width, config.widths[0]
+        add_way_down(self, style, 1, config.widths, config.factor)
+        block = ResidualBlock(style, config.widths[-1], bottom)
+        self.add_module(f"conv_block{self.levels + 1}", block)
+        joined = bottom if film else bottom + channel_dim
+        add_way_up(self, style, joined, config.widths, config.factor)
+        self.after_conv_block1 = ResidualBlock(style, width, width)
+        self.after_conv2 = make_convolution(style, width, 1, 1)
         initialise(self)
         if config.residual:
             begin_silent(self.after_conv2)
@@ -137,9 +131,7 @@ class UNet1d(Channel):
         samples = wave.shape[-1]
         hidden = wave[:, None]
         if self.config.last_sample == "drop":
-            multiple = (
-                2 * self.config.factor**self.levels
-            )  # twice what the levels need, as published
+            multiple = 2 * self.config.factor**self.levels  # as published: twice the need
             hidden = functional.pad(hidden, (0, -samples % multiple - 1))
         changed = fit_length(self._through(hidden, channel_features)[:, 0], samples)
         return wave + changed if self.config.residual else changed
@@ -147,19 +139,13 @@ class UNet1d(Channel):
     def _through(self, hidden: Tensor, channel_features: Tensor) -> Tensor:
         film = self.config.conditioning == "film"
         condition = channel_features if film else None
-        full_maps = []
-        for number in range(1, self.levels + 1):
-            hidden, full = getattr(self, f"down_block{number}")(hidden, condition)
-            full_maps.append(full)
-        hidden = getattr(self, f"conv_block{self.levels + 1}")(hidden, condition)
+        hidden, full_maps = go_down(self, hidden, self.levels, condition)
+        hidden = self.get_submodule(f"conv_block{self.levels + 1}")(hidden, condition)
         if not film:
             spread = channel_features[:, :, None].expand(-1, -1, hidden.shape[2])
             hidden = torch.cat([hidden, spread], dim=1)
-        for number in range(1, self.levels + 1):
-            hidden = getattr(self, f"up_block{number}")(hidden, full_maps.pop(), condition)
-        if self.after_conv_block1 is not None:
-            hidden = self.after_conv_block1(hidden, condition)
-        changed: Tensor = self.after_conv2(hidden)
+        hidden = go_up(self, hidden, full_maps, condition)
+        changed: Tensor = self.after_conv2(self.after_conv_block1(hidden, condition))
         return changed
 
     def _check(self, wave: Tensor, channel_features: Tensor) -> None:

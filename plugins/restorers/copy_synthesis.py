@@ -25,7 +25,7 @@ class CopySynthesisConfig(ComponentConfig):
 class CopySynthesis(Restorer):
     """Speak the clean original's own features: the ceiling of what analysis could achieve.
 
-    It is told the clean original and does not listen to the recording, of which it keeps the length.
+    It is told the clean original; of the recording it keeps nothing but the length.
 
     Shape: waves (channels, samples) -> (channels, samples), float32, full scale = 1.
     Source: SelfRemaster (Interspeech 2022), section 4, "reconstructed".

@@ -29,7 +29,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show neither progress nor 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 Inputs = Annotated[
-    list[Path], typer.Argument(metavar="INPUT...", help="Sound files or folders of them.")
+    list[Path], typer.Argument(metavar="INPUT", help="Sound files or folders of them.")
 ]
 Output = Annotated[
     str,  # a path would lose the slash at its end, which says that it is a folder

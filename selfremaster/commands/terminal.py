@@ -53,16 +53,19 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
-    """A table on stdout: folded to a terminal's width, or else each row on one line."""
+def say_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout: folded to a terminal's width, or else each row on one line.
+
+    A heading with # before it is that of a column of numbers.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
-    table = Table(box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, title_justify="left")
-    if title:
-        table.title = Text(title, style="bold")
+    table = Table(
+        box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, show_header=any(headings)
+    )
     for heading in headings:
         number = heading.startswith("#")
         table.add_column(Text(heading.removeprefix("#")), justify="right" if number else "left")
@@ -90,7 +93,13 @@ def progress(quiet: bool, what: str, total: int | None) -> Iterator["Bar"]:
     if quiet or not sys.stderr.isatty():
         yield Bar()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -130,7 +139,8 @@ def finish(failures: "Sequence[Failure]", total: int) -> None:
         place = str(failure.source)
         about = failure.reason if place in failure.reason else f"{place}: {failure.reason}"
         note(f"failed: {about}")
-    note(f"error: {len(failures)} of {total} files failed, the others are done")
+    rest = "" if len(failures) == total else ", the others are done"
+    note(f"error: {len(failures)} of {total} files failed{rest}")
     raise typer.Exit(1)
 
 

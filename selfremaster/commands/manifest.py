@@ -1,0 +1,79 @@
+"""`selfremaster manifest`: which files a corpus holds, and which split each belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selfremaster.commands.options import Json, Overwrite, Quiet
+from selfremaster.commands.terminal import progress, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from selfremaster.core.manifests import Manifest
+
+
+def manifest(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the corpus.")],
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The manifest, CSV.")],
+    kind: Annotated[
+        str,
+        typer.Option("--kind", help="Of the corpus: single, multi-seen or multi-unseen speakers."),
+    ] = "single",
+    val: Annotated[float, typer.Option("--val", min=0, max=1, help="Part for validation.")] = 0.05,
+    test: Annotated[float, typer.Option("--test", min=0, max=1, help="Part for testing.")] = 0.05,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits.")] = 0,
+    speaker_depth: Annotated[
+        int,
+        typer.Option("--speaker-depth", min=1, help="Which folder below FOLDER is the speaker."),
+    ] = 1,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """List a corpus with its splits.
+
+    A row a file, with speaker, split, length and hash: the same list whenever it is made.
+    """
+    from selfremaster.core import manifests
+    from selfremaster.core.errors import ExperimentError
+    from selfremaster.core.splits import check_settings
+
+    if val + test >= 1:
+        raise ExperimentError(f"--val {val} and --test {test} leave nothing to train on")
+    fractions = (1 - val - test, val, test)
+    check_settings(kind, fractions)
+    if output.is_dir():
+        raise ExperimentError(
+            f"{output}: is a folder; name a file, such as {output / 'manifest.csv'}"
+        )
+    if output.exists() and not overwrite:
+        raise ExperimentError(f"{output}: exists already; add --overwrite, or name another file")
+    with progress(quiet, "reading", None):
+        made = manifests.build(folder, kind, fractions, seed, speaker_depth)  # type: ignore[arg-type]  # checked above
+    manifests.write(made, output)
+    if as_json:
+        say_json(
+            {"manifest": output, "hash": manifests.content_hash(made), "splits": _splits(made)}
+        )
+    elif not quiet:
+        say(f"{len(made.items)} files -> {output}")
+        rows = [
+            [name, str(split["files"]), str(split["speakers"]), f"{split['minutes']:.2f}"]
+            for name, split in _splits(made).items()
+        ]
+        say_table(["split", "#files", "#speakers", "#minutes"], rows)
+
+
+def _splits(made: Manifest) -> dict[str, dict[str, Any]]:
+    """Files, speakers and minutes of every split."""
+    told = {}
+    for name in made.splits():
+        items = [item for item in made.items if item.split == name]
+        told[name] = {
+            "files": len(items),
+            "speakers": len({item.speaker for item in items}),
+            "minutes": sum(item.seconds or 0.0 for item in items) / 60,
+        }
+    return told

@@ -1,0 +1,191 @@
+"""`selfremaster train`: an experiment in, a bundle out."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from selfremaster.commands.options import Json, Quiet, Without
+from selfremaster.commands.terminal import (
+    Bar,
+    Interrupted,
+    note,
+    progress,
+    say,
+    say_json,
+    say_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import FrameType
+
+    from selfremaster.core.experiments import Experiment
+    from selfremaster.core.training import Progress, TrainingResult
+
+LINES_OF_A_RUN = 10  # where no progress bar can be seen
+BAR_SECONDS = 0.2  # between two updates of the bar
+LOUD_LIBRARIES = ("lightning", "lightning.fabric", "lightning.pytorch", "torch", "matplotlib")
+
+
+def train(
+    experiment: Annotated[
+        Path, typer.Argument(metavar="EXPERIMENT.yaml", help="What to learn, from what, and how.")
+    ],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="A.B=C",
+            help="Change a setting of the experiment; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="RUN",
+            help="Folder of the run. [default: runs/NAME]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+    ] = False,
+    without: Without = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Train a model as an experiment says.
+
+    Ctrl-C keeps what is done, and --resume goes on from there.
+    """
+    for name in LOUD_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from selfremaster.core.experiments import Experiment
+    from selfremaster.core.training import CHECKPOINT_NAME
+    from selfremaster.registry import assembling
+
+    wanted = Experiment.from_file(experiment, settings or ())
+    folder = output or Path("runs") / wanted.name
+    with progress(quiet, "training", wanted.train.steps) as bar:
+        report = _Report(wanted, bar, quiet=quiet)
+        try:
+            with _stopping_between_steps(report):
+                result = assembling.train(wanted, folder, resume=resume, report=report)
+        except KeyboardInterrupt:
+            if not (folder / CHECKPOINT_NAME).exists():
+                raise Interrupted("the run has not begun, nothing is saved") from None
+            again = ["selfremaster", "train", str(experiment)]
+            again += [word for text in settings or () for word in ("--set", text)]
+            again += ["--output", str(folder), "--resume"]
+            saved = f"step {report.step} is saved, " if report.step else ""
+            raise Interrupted(f"{saved}go on with: {shlex.join(again)}") from None
+    if as_json:
+        say_json(_as_json(result))
+    elif not quiet:
+        _show(result)
+
+
+@contextmanager
+def _stopping_between_steps(report: _Report) -> Iterator[None]:
+    """Let Ctrl-C wait for the end of a step, so that the checkpoint holds whole steps."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if report.step == 0 or report.stopping:
+            raise KeyboardInterrupt
+        report.stopping = True
+        note("stopping after this step; Ctrl-C again stops at once")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Report:
+    """Shows how a run goes: on a progress bar, or else by about ten lines."""
+
+    def __init__(self, experiment: Experiment, bar: Bar, *, quiet: bool) -> None:
+        self.bar = bar
+        self.step = 0
+        self.stopping = False
+        self._lines = not bar.shown and not quiet
+        self._minutes = experiment.train.minutes
+        self._started = time.monotonic()
+        self._shown = 0
+        self._last_seconds = -1.0
+
+    def __call__(self, told: Progress) -> None:
+        """Take note of a step; raises `KeyboardInterrupt` after one in which Ctrl-C was pressed."""
+        self.step = told.step
+        seconds = time.monotonic() - self._started
+        if self.bar.shown and (
+            seconds - self._last_seconds > BAR_SECONDS or told.step == told.steps
+        ):
+            self._last_seconds = seconds
+            self.bar.at(told.step, _losses_text(told.losses))
+        if self._lines:
+            self._line(told, seconds)
+        if self.stopping:
+            raise KeyboardInterrupt
+
+    def _line(self, told: Progress, seconds: float) -> None:
+        """A line, if another tenth of the run is done."""
+        part = told.step / told.steps
+        if self._minutes is not None:
+            part = max(part, min(seconds / 60 / self._minutes, 1))
+        if int(part * LINES_OF_A_RUN) > self._shown:
+            self._shown = int(part * LINES_OF_A_RUN)
+            losses = _losses_text(told.losses)
+            note(f"step {told.step}/{told.steps}, {seconds / 60:.1f} minutes: {losses}")
+
+
+def _losses(told: Mapping[str, float]) -> dict[str, float]:
+    """The losses, without what only a log wants."""
+    return {
+        name: value
+        for name, value in told.items()
+        if name != "learning_rate" and not name.startswith("gradient/")
+    }
+
+
+def _losses_text(told: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in _losses(told).items())
+
+
+def _show(result: TrainingResult) -> None:
+    why = " (time is up)" if result.stopped == "minutes" else ""
+    say(f"bundle: {result.bundle}")
+    say(f"steps: {result.steps}{why}")
+    say(f"minutes: {result.seconds / 60:.2f}")
+    rows = [["last step", name, f"{value:.6g}"] for name, value in _losses(result.losses).items()]
+    rows += [["held out", name, f"{value:.6g}"] for name, value in result.held_out.items()]
+    if rows:
+        say_table(["of", "loss", "#value"], rows)
+
+
+def _as_json(result: TrainingResult) -> dict[str, Any]:
+    return {
+        "folder": result.folder,
+        "bundle": result.bundle,
+        "steps": result.steps,
+        "minutes": result.seconds / 60,
+        "stopped": result.stopped,
+        "losses": dict(result.losses),
+        "held_out": dict(result.held_out),
+    }

@@ -1,0 +1,278 @@
+"""`selfremaster restore`: results as the recordings were kept, and every bad input in one line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from selfremaster.core import audio, restoring
+from selfremaster.core.bundles import BUNDLE_NAME, write_bundle
+from selfremaster.core.errors import BundleError, ComponentError
+from selfremaster.core.experiments import Experiment
+from selfremaster.core.levels import rms_db
+from selfremaster.registry.assembling import assemble, load
+from selfremaster.registry.building import build
+from tests.cli import SPEECH, left_behind, run, tone, write_tiny_bundle, write_tone
+
+SPOKEN = SPEECH / "heart" / "heart-1.flac"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "tiny.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "rate_hz", "channels", "subtype"),
+    [
+        ("old.wav", 8000, 2, "PCM_24"),
+        ("old.wav", 44100, 1, "FLOAT"),
+        ("old.flac", 22050, 1, "PCM_16"),
+        ("old.ogg", 16000, 1, "VORBIS"),
+    ],
+)
+def test_a_result_is_kept_as_its_recording(
+    bundle: Path, tmp_path: Path, name: str, rate_hz: int, channels: int, subtype: str
+) -> None:
+    wave = tone(3001, channels, rate_hz, level=0.2)
+    audio.write(tmp_path / name, wave, rate_hz, subtype=subtype)
+    told = run("restore", tmp_path / name, "--output", f"{tmp_path}/new/", "--model", bundle)
+    assert told == (0, f"{tmp_path}/{name} -> {tmp_path}/new/{name}\n", "")
+    before, after = (audio.inspect(path) for path in (tmp_path / name, tmp_path / "new" / name))
+    assert after == before
+    restored, _ = audio.read(tmp_path / "new" / name)
+    assert torch.allclose(rms_db(restored), rms_db(wave), atol=0.5)
+    assert left_behind(tmp_path) == [f"new/{name}", name]
+
+
+def test_a_folder_keeps_its_tree_and_one_bad_file_stops_no_other(
+    bundle: Path, tmp_path: Path
+) -> None:
+    tapes = tmp_path / "tapes"
+    write_tone(tapes / "a.wav")
+    write_tone(tapes / "deep" / "b.wav", samples=1)
+    (tapes / "text.wav").write_text("not a sound")
+    (tapes / "empty.wav").touch()
+    (tapes / "cut.wav").write_bytes((tapes / "a.wav").read_bytes()[:3000])
+    told = run("restore", tapes, "--output", tmp_path / "out", "--model", bundle)
+    assert told.code == 1
+    assert left_behind(tmp_path / "out") == ["a.wav", "deep/b.wav"]
+    *failures, summary = told.err.splitlines()
+    assert summary == "error: 3 of 5 files failed, the others are done"
+    assert [line.split(": ")[1] for line in failures] == [
+        str(tapes / name) for name in ("cut.wav", "empty.wav", "text.wav")
+    ]
+    assert "truncated: about" in failures[0]
+    assert "0 samples of audio" in failures[1]
+    assert "not audio, or damaged" in failures[2]
+    again = run("restore", tapes, "--output", tmp_path / "out", "--model", bundle)
+    assert "out/a.wav, " in again.error and "exist already; add --overwrite" in again.error
+    both = run("restore", tapes, "--output", tmp_path / "out", "--model", bundle, "--overwrite")
+    assert both.code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "0 samples of audio; nothing to restore"),
+        (b"not a sound", "not audio, or damaged"),
+        (None, "no such file or folder; check the path"),
+    ],
+)
+def test_a_bad_recording_is_one_line_and_leaves_nothing(
+    bundle: Path, tmp_path: Path, content: bytes | None, error: str
+) -> None:
+    if content is not None:
+        (tmp_path / "old.wav").write_bytes(content)
+    before = left_behind(tmp_path)
+    told = run("restore", tmp_path / "old.wav", "--output", tmp_path / "o.wav", "--model", bundle)
+    assert f"{tmp_path}/old.wav: {error}" in told.error
+    assert left_behind(tmp_path) == before
+
+
+def foreign(path: Path, bundle: Path) -> None:
+    safetensors.torch.save_file({"weight": torch.zeros(2)}, path)
+
+
+def truncated(path: Path, bundle: Path) -> None:
+    path.write_bytes(bundle.read_bytes()[:-1000])
+
+
+def changed(path: Path, bundle: Path) -> None:
+    content = bytearray(bundle.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+
+
+def text(path: Path, bundle: Path) -> None:
+    path.write_text("not a bundle")
+
+
+def folder_without_bundle(path: Path, bundle: Path) -> None:
+    path.mkdir()
+
+
+def missing(path: Path, bundle: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (foreign, "a safetensors file, but not written by selfremaster"),
+        (truncated, "is not a safetensors file, or a damaged one"),
+        (changed, "the weights do not fit their hash"),
+        (text, "is not a safetensors file"),
+        (folder_without_bundle, f"a folder without {BUNDLE_NAME}; has its training ended?"),
+        (missing, "no such file, and no built-in name"),
+    ],
+)
+def test_a_bad_bundle_is_one_line_and_leaves_nothing(
+    bundle: Path, tmp_path: Path, make: Callable[[Path, Path], None], error: str
+) -> None:
+    make(tmp_path / "model", bundle)
+    before = left_behind(tmp_path)
+    words = ("--output", tmp_path / "o.flac", "--model", tmp_path / "model")
+    assert error in run("restore", SPOKEN, *words).error
+    if not (tmp_path / "model").is_dir():
+        assert error in run("check", f"{tmp_path}/model").out or make is missing
+    assert left_behind(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--vocoder", "hifigann"), "no vocoder named 'hifigann'; did you mean 'hifigan'?"),
+        (("--vocoder", "griffin-lim:iteration=1"), "no setting 'iteration'; did you mean 'iterat"),
+        (("--vocoder", "hifigan:preset=v3,initial_channels=8"), "has weights that nobody trained"),
+        (("--device", "gpu"), "no device named 'gpu'; known: auto, cpu"),
+        (("--device", "cuda:77"), "device 'cuda:77' is not there; use auto or cpu"),
+        (("--device", "cpu:x"), "no device named 'cpu:x'"),
+        (("--metric", "lsd"), "metric lsd compares with a clean original; give --reference"),
+        (("--metric", "lds"), "no metric named 'lds'; did you mean 'lsd'?"),
+        (("--reference", "none.wav"), "none.wav: no such file or folder; check the path of --ref"),
+        (("--reference", str(SPEECH / "alder")), "no clean original"),
+    ],
+)
+def test_wrong_use_is_one_line_and_leaves_nothing(
+    bundle: Path, tmp_path: Path, words: tuple[str, ...], error: str
+) -> None:
+    told = run("restore", SPOKEN, "--output", tmp_path / "o.flac", "--model", bundle, *words)
+    assert error in told.error
+    assert left_behind(tmp_path) == []
+
+
+def test_a_model_must_be_named_until_there_is_a_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bundle: Path
+) -> None:
+    from selfremaster.registry import assembling
+
+    words = ("restore", write_tone(tmp_path / "a.wav"), "--output", tmp_path / "o.wav")
+    monkeypatch.setattr(assembling, "builtin_bundles", dict)
+    assert "--model is missing; give a bundle" in run(*words).error
+    monkeypatch.setattr(assembling, "builtin_bundles", lambda: {"default": bundle})
+    assert run(*words).code == 0
+
+
+def test_another_vocoder_speaks(bundle: Path, tmp_path: Path) -> None:
+    old = write_tone(tmp_path / "old.wav")
+    spoken = {}
+    for vocoder in (None, "input-phase", "griffin-lim", "griffin-lim:iterations=2"):
+        words = () if vocoder is None else ("--vocoder", vocoder)
+        output = tmp_path / f"{len(spoken)}.wav"
+        assert run("restore", old, "--output", output, "--model", bundle, *words).code == 0
+        spoken[vocoder] = output.read_bytes()
+    assert spoken["griffin-lim"] == spoken[None]  # the model's own, as it was trained
+    assert len(set(spoken.values())) == 3
+
+
+def test_the_model_s_own_vocoder_is_taken_with_its_weights(tmp_path: Path) -> None:
+    experiment = Experiment.from_mapping(
+        {
+            "model": {
+                "vocoder": "hifigan:preset=v3,initial_channels=8",
+                "channel": "identity",
+                "output": "input-phase",
+            },
+            "seed": 5,
+        }
+    )
+    model = assemble(experiment)
+    write_bundle(tmp_path / "m", model, experiment)
+    assert load(tmp_path / "m").output is not None
+    taken = load(tmp_path / "m", output="hifigan")
+    assert taken.output is None
+    with pytest.raises(ComponentError, match="nobody trained; take one without any, or .* hifigan"):
+        load(tmp_path / "m", output="hifigan:preset=v3,initial_channels=16")
+
+
+def test_pictures_and_numbers_before_and_after(bundle: Path, tmp_path: Path) -> None:
+    old, clean, new = (tmp_path / name for name in ("old", "clean", "new"))
+    for name in ("a", "b"):
+        write_tone(clean / f"{name}.flac", samples=6000)
+        audio.write(old / f"{name}.wav", tone(6000).clamp(-0.1, 0.1), 22050)
+    words = ("restore", old, "--output", new, "--model", bundle, "--reference", clean)
+    told = run(*words, "--pictures", "--vocoder", "input-phase")
+    assert told.code == 0, told.err
+    assert left_behind(new) == ["a.png", "a.wav", "b.png", "b.wav"]
+    assert (new / "a.png").read_bytes().startswith(b"\x89PNG")
+    heading, *rows = told.out.splitlines()[2:]
+    assert heading.split() == "file lsd ↓ input restored mel-l1 ↓ input restored".split()
+    assert [row.split()[0] for row in rows] == [str(old / "a.wav"), str(old / "b.wav"), "mean"]
+    told = run(*words, "--metric", "lsd", "--json", "--overwrite")
+    restored = json.loads(told.out)["restored"]
+    assert [item["input"] for item in restored] == [str(old / "a.wav"), str(old / "b.wav")]
+    numbers = [float(number) for number in rows[0].split()[1:]]
+    assert restored[0]["input_metrics"]["lsd"] == pytest.approx(numbers[0], abs=1e-3)
+    assert restored[0]["output_metrics"].keys() == {"lsd"}
+    assert json.loads(told.out)["failed"] == []
+
+
+def test_a_reference_of_another_rate_and_one_channel_is_brought_to_the_recording(
+    tmp_path: Path, bundle: Path
+) -> None:
+    clean = tmp_path / "clean.wav"
+    audio.write(clean, audio.resample(tone(6000), 22050, 44100), 44100, subtype="FLOAT")
+    old = tmp_path / "old.wav"
+    audio.write(old, tone(6000).expand(2, -1), 22050, subtype="FLOAT")
+    words = ("restore", old, "--output", tmp_path / "o.wav", "--model", bundle, "--json")
+    told = run(*words, "--reference", clean, "--metric", "si-sdr")
+    (result,) = json.loads(told.out)["restored"]
+    assert result["input_metrics"]["si-sdr"] > 30
+
+
+def test_an_original_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:
+    old = write_tone(tmp_path / "old.wav")
+    clean = write_tone(tmp_path / "clean.wav")
+    words = ("restore", old, "--model", bundle, "--overwrite", "--reference", clean)
+    for place in (old, clean):
+        before = place.read_bytes()
+        assert "originals are never overwritten" in run(*words, "--output", place).error
+        assert place.read_bytes() == before
+
+
+def test_quiet_prints_nothing(bundle: Path, tmp_path: Path) -> None:
+    old = write_tone(tmp_path / "old.wav")
+    told = run("restore", old, "--output", tmp_path / "o.wav", "--model", bundle, "--quiet")
+    assert told == (0, "", "")
+
+
+def test_from_python_a_vocoder_alone_and_a_metric_without_reference_are_refused(
+    tmp_path: Path,
+) -> None:
+    alone = assemble(
+        Experiment.from_mapping(
+            {"model": {"analyzer": None, "channel": None, "vocoder": "griffin-lim"}}
+        )
+    )
+    with pytest.raises(BundleError, match="a vocoder alone"):
+        restoring.restore_files(alone, [])
+    from selfremaster.core import jobs
+
+    planned = jobs.plan([write_tone(tmp_path / "a.wav")], tmp_path / "o.wav")
+    model = load(write_tiny_bundle(tmp_path / "m"))
+    with pytest.raises(ComponentError, match="give --reference"):
+        restoring.restore_files(model, planned, metrics=[build("metric", "lsd")])
