@@ -55,7 +55,9 @@ def read_bundle(path: Path) -> Bundle:
     location = bundle_path(path)
     tensors, header = read_tensors(location)
     if header.get("kind") != "bundle":
-        raise BundleError(f"{location}: is a {header.get('kind')}, not a bundle; give {BUNDLE_NAME}")
+        raise BundleError(
+            f"{location}: is a {header.get('kind')}, not a bundle; give {BUNDLE_NAME}"
+        )
     return Bundle(_experiment(header, location), tensors, header)
 
 
@@ -125,4 +127,8 @@ def versions() -> dict[str, str]:
         own = version("selfremaster")
     except PackageNotFoundError:
         own = "uninstalled"
-    return {"selfremaster": own, "torch": str(torch.__version__), "python": platform.python_version()}
+    return {
+        "selfremaster": own,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }

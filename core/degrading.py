@@ -148,6 +148,7 @@ def read_log(path: Path) -> DamageLog:
     try:
         return DamageLog.model_validate_json(text)
     except ValidationError as error:
+        first = describe(error, DamageLog).partition("; ")[0]
         raise ComponentError(
-            f"{path}: not a log that `selfremaster degrade` wrote: {describe(error, DamageLog)}"
+            f"{path}: not a log that `selfremaster degrade` wrote: {first}"
         ) from None

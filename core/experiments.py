@@ -33,17 +33,22 @@ class ModelSettings(Settings):
     """The parts of the model."""
 
     features: Annotated[FeaturesSpec, Field(description="speech features")] = default_part("mel")
-    analyzer: Annotated[AnalyzerSpec | None, Field(description="analysis module")] = default_part("unet2d")
+    analyzer: Annotated[AnalyzerSpec | None, Field(description="analysis module")] = default_part(
+        "unet2d"
+    )
     vocoder: Annotated[VocoderSpec, Field(description="synthesis module, used while learning")] = (
         default_part("hifigan")
     )
-    channel: Annotated[ChannelSpec | None, Field(description="channel module")] = default_part("unet1d")
+    channel: Annotated[ChannelSpec | None, Field(description="channel module")] = default_part(
+        "unet1d"
+    )
     output: Annotated[
         VocoderSpec | None,
         Field(description="what speaks when a recording is restored; empty: the vocoder"),
     ] = None
     peak_db: Annotated[
-        float, Field(ge=-40, le=0, description="peak level of what the model hears, dB of full scale")
+        float,
+        Field(ge=-40, le=0, description="peak level of what the model hears, dB of full scale"),
     ] = -3.0
 
 
@@ -51,7 +56,9 @@ class SourceSettings(Settings):
     """Where the waves of one stream come from: a folder, or the rows of a manifest."""
 
     folder: Annotated[Path | None, Field(description="every audio file below it")] = None
-    manifest: Annotated[Path | None, Field(description="CSV as `selfremaster manifest` writes it")] = None
+    manifest: Annotated[
+        Path | None, Field(description="CSV as `selfremaster manifest` writes it")
+    ] = None
     split: Annotated[str | None, Field(description="rows of this split alone")] = None
     speakers: Annotated[
         tuple[str, ...] | None, Field(description="rows of these speakers alone")
@@ -62,7 +69,9 @@ class SourceSettings(Settings):
         if (self.folder is None) == (self.manifest is None):
             raise ValueError("give either folder or manifest")
         if self.folder is not None and (self.split is not None or self.speakers is not None):
-            raise ValueError("split and speakers go with a manifest; make one by `selfremaster manifest`")
+            raise ValueError(
+                "split and speakers go with a manifest; make one by `selfremaster manifest`"
+            )
         return self
 
 
@@ -70,7 +79,9 @@ class DataSettings(Settings):
     """The speech to learn from."""
 
     degraded: Annotated[SourceSettings | None, Field(description="recordings to learn from")] = None
-    clean: Annotated[SourceSettings | None, Field(description="clean speech, unrelated to them")] = None
+    clean: Annotated[
+        SourceSettings | None, Field(description="clean speech, unrelated to them")
+    ] = None
     held_out_degraded: Annotated[
         SourceSettings | None, Field(description="recordings for the validation loss")
     ] = None
@@ -80,7 +91,8 @@ class DataSettings(Settings):
     segment_seconds: Annotated[float, Field(gt=0, le=600, description="length of a segment")] = 2.0
     batch_size: Annotated[int, Field(ge=1, description="segments of each stream a step")] = 4
     held_out_segments: Annotated[
-        int, Field(ge=1, description="segments of each stream that the validation loss is measured on")
+        int,
+        Field(ge=1, description="segments of each stream that the validation loss is measured on"),
     ] = 16
     workers: Annotated[int, Field(ge=0, description="loader processes")] = 0
 
@@ -100,10 +112,14 @@ class ScheduleSettings(Settings):
 
     name: Annotated[
         Literal["constant", "cosine", "plateau"],
-        Field(description="constant; down to the minimum along a cosine; or lower when nothing improves"),
+        Field(
+            description="constant; falling to the minimum by a cosine; or lower when nothing improves"
+        ),
     ] = "plateau"
     warmup_steps: Annotated[int, Field(ge=0, description="steps of linear rise at the start")] = 0
-    factor: Annotated[float, Field(gt=0, lt=1, description="plateau: factor of each reduction")] = 0.5
+    factor: Annotated[float, Field(gt=0, lt=1, description="plateau: factor of each reduction")] = (
+        0.5
+    )
     patience: Annotated[
         int, Field(ge=0, description="plateau: checks without improvement before a reduction")
     ] = 3
@@ -128,13 +144,18 @@ class TrainSettings(Settings):
         Literal["32-true", "bf16-mixed", "16-mixed"], Field(description="of the arithmetic")
     ] = "32-true"
     device: Annotated[str, Field(description="auto, cpu, cuda or mps")] = "auto"
-    devices: Annotated[int, Field(ge=1, description="how many; more than one with strategy ddp")] = 1
+    devices: Annotated[
+        int, Field(ge=1, description="how many; more than one with strategy ddp")
+    ] = 1
     strategy: Annotated[Literal["auto", "ddp"], Field(description="of several devices")] = "auto"
     log_every: Annotated[int, Field(ge=1, description="steps between two log lines")] = 10
-    validate_every: Annotated[int, Field(ge=1, description="steps between two validation losses")] = 500
+    validate_every: Annotated[
+        int, Field(ge=1, description="steps between two validation losses")
+    ] = 500
     save_every: Annotated[int, Field(ge=1, description="steps between two checkpoints")] = 500
     keep: Annotated[
-        Literal["last", "best"], Field(description="which weights the bundle gets; best needs held-out speech")
+        Literal["last", "best"],
+        Field(description="which weights the bundle gets; best needs held-out speech"),
     ] = "last"
 
     @model_validator(mode="after")
@@ -148,19 +169,25 @@ class Experiment(Settings):
     """A training run, whole: the model, what it learns, from which speech, and how."""
 
     name: Annotated[str, Field(min_length=1, description="of the run")] = "experiment"
-    seed: Annotated[int, Field(ge=0, lt=2**31, description="of weights, segments and drawn damage")] = 0
+    seed: Annotated[
+        int, Field(ge=0, lt=2**31, description="of weights, segments and drawn damage")
+    ] = 0
     model: ModelSettings = ModelSettings()
     start: Annotated[
         dict[Literal["analyzer", "vocoder", "channel"], str],
-        Field(description="modules that start from the weights of a bundle: module -> name or file"),
+        Field(
+            description="modules that start from the weights of a bundle: module -> name or file"
+        ),
     ] = {}
-    objective: Annotated[ObjectiveSpec, Field(description="what is learned")] = default_part("ssl-dual")
+    objective: Annotated[ObjectiveSpec, Field(description="what is learned")] = default_part(
+        "ssl-dual"
+    )
     data: DataSettings = DataSettings()
     train: TrainSettings = TrainSettings()
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any], origin: str = "experiment") -> Self:
-        """Check a plain mapping; raises `ExperimentError` with the nearest key for an unknown one."""
+        """Check a plain mapping; raises `ExperimentError`, with the nearest key to an unknown one."""
         try:
             return cls.model_validate(given)
         except ValidationError as error:
@@ -187,7 +214,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ExperimentError(f"{path}: no such file; give the path of an experiment in YAML") from None
+        raise ExperimentError(
+            f"{path}: no such file; give the path of an experiment in YAML"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text ({type(error).__name__})") from None
     except yaml.YAMLError as error:
@@ -196,7 +225,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f", line {mark.line + 1}" if mark else ""
         raise ExperimentError(f"{path}{where}: is not YAML: {reason}") from None
     if not isinstance(given, dict):
-        raise ExperimentError(f"{path}: holds no settings; write lines such as `objective: ssl-dual`")
+        raise ExperimentError(
+            f"{path}: holds no settings; write lines such as `objective: ssl-dual`"
+        )
     return given
 
 

@@ -10,7 +10,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Add(Protocol):
-    """Declares one part: its kind, its name, and ``package.module:Class``, imported on first use."""
+    """Declares a part: its kind, its name, and ``package.module:Class``, imported on first use."""
 
     def __call__(self, kind: str, name: str, target: str) -> None:
         """Declare a part."""

@@ -97,11 +97,11 @@ class Features(Component, nn.Module):
 
     @property
     def silence(self) -> float:
-        """The value of the log-mel spectrogram where there is no sound; frames are padded with it."""
+        """The value of the log-mel spectrogram where there is no sound; what frames are padded by."""
         raise NotImplementedError
 
     def predicted(self, features: Tensor) -> Tensor:
-        """The channels that the analysis module must predict, (batch, predicted_channels, frames)."""
+        """What the analysis module must predict of them, (batch, predicted_channels, frames)."""
         return features
 
     def complete(self, predicted: Tensor, wave: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ class Degradation(Component):
         self.config = config
 
     def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
-        """Parameters for one wave at a rate in Hz; parts with nothing to draw give what they use."""
+        """Parameters for one wave at a rate (Hz); parts with nothing to draw give what they use."""
         raise NotImplementedError
 
     def apply(
@@ -326,7 +326,9 @@ class Objective(Component, nn.Module):
         """The parameters of every optimizer, by the name of the update."""
         return {
             "model": [
-                parameter for name in self.trained for parameter in getattr(model, name).parameters()
+                parameter
+                for name in self.trained
+                for parameter in getattr(model, name).parameters()
             ]
         }
 

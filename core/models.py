@@ -53,7 +53,7 @@ class Model(nn.Module):
         return tensors[0].device if tensors else torch.device("cpu")
 
     def analyse(self, wave: Tensor) -> AnalysisOutput:
-        """What the analysis module hears in degraded waves at the model's rate, (batch, samples)."""
+        """What the analysis module hears in degraded waves (batch, samples) at the model's rate."""
         output: AnalysisOutput = self._analysis_module()(self.features.log_mel(wave))
         return output
 
@@ -63,7 +63,9 @@ class Model(nn.Module):
 
     def _analysis_module(self) -> Analyzer:
         if self.analyzer is None:
-            raise BundleError("this model is a vocoder alone: it has no analysis module to restore with")
+            raise BundleError(
+                "this model is a vocoder alone: it has no analysis module to restore with"
+            )
         return self.analyzer
 
     def degrade(self, wave: Tensor, channel_features: Tensor) -> Tensor:
@@ -93,7 +95,7 @@ class Model(nn.Module):
         return self._through(self.restore_segment, wave, sample_rate)
 
     def copy_synthesis(self, wave: Wave, sample_rate: int) -> Wave:
-        """Send a clean wave through features and vocoder alone: the ceiling of what can be restored.
+        """Send a clean wave through features and vocoder alone: the ceiling of any restoration.
 
         Shape and errors are those of `restore`.
         """
@@ -122,7 +124,9 @@ def check_wave(wave: Tensor | np.ndarray) -> Tensor:
     """The wave as a tensor, (samples,) or (channels, samples); raises `AudioError`."""
     tensor = torch.from_numpy(np.ascontiguousarray(wave)) if isinstance(wave, np.ndarray) else wave
     if tensor.ndim not in (1, 2):
-        raise AudioError(f"a wave of shape {tuple(tensor.shape)}; give (samples,) or (channels, samples)")
+        raise AudioError(
+            f"a wave of shape {tuple(tensor.shape)}; give (samples,) or (channels, samples)"
+        )
     if not tensor.is_floating_point():
         raise AudioError(f"a wave of {tensor.dtype}; give floating point with full scale 1")
     if tensor.numel() == 0:

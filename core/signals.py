@@ -20,7 +20,9 @@ def fit_length(wave: Tensor, samples: int) -> Tensor:
     return wave[..., :samples] if missing <= 0 else functional.pad(wave, (0, missing))
 
 
-def hann_window(size: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+def hann_window(
+    size: int, device: torch.device | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """The periodic Hann window."""
     return torch.hann_window(size, periodic=True, device=device, dtype=dtype)
 
@@ -71,13 +73,17 @@ def slaney_mel_to_hz(mel: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def mel_filterbank(sample_rate: int, size: int, bands: int, fmin_hz: float, fmax_hz: float) -> Tensor:
+def mel_filterbank(
+    sample_rate: int, size: int, bands: int, fmin_hz: float, fmax_hz: float
+) -> Tensor:
     """Triangles of equal area, evenly spaced on Slaney's mel scale (Auditory Toolbox, 1998).
 
     Shape: (bands, size // 2 + 1), float32; frequencies in Hz.
     """
     limits = hz_to_slaney_mel(torch.tensor([fmin_hz, fmax_hz], dtype=torch.float64))
-    corners = slaney_mel_to_hz(torch.linspace(0, 1, bands + 2, dtype=torch.float64) * (limits[1] - limits[0]) + limits[0])
+    corners = slaney_mel_to_hz(
+        torch.linspace(0, 1, bands + 2, dtype=torch.float64) * (limits[1] - limits[0]) + limits[0]
+    )
     bins = torch.linspace(0, sample_rate / 2, size // 2 + 1, dtype=torch.float64)
     rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
     falling = (corners[2:, None] - bins) / (corners[2:] - corners[1:-1])[:, None]
@@ -103,7 +109,11 @@ def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 
     padded = functional.pad(flat, (width, width + source))
     phases = functional.conv1d(padded, kernel, stride=source)
     samples = math.ceil(target * wave.shape[-1] / source)
-    return phases.transpose(1, 2).reshape(flat.shape[0], -1)[:, :samples].reshape(*wave.shape[:-1], samples)
+    return (
+        phases.transpose(1, 2)
+        .reshape(flat.shape[0], -1)[:, :samples]
+        .reshape(*wave.shape[:-1], samples)
+    )
 
 
 @lru_cache(maxsize=16)

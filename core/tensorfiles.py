@@ -20,7 +20,9 @@ FORMAT = 1
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write named tensors with a JSON header that holds their hash; atomic."""
-    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    contiguous = {
+        name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()
+    }
     described = {"format": FORMAT, **header, "sha256": tensors_hash(contiguous)}
     with write_atomically(path) as temporary:
         temporary.write_bytes(save(contiguous, {STATE_KEY: json.dumps(described)}))
@@ -59,11 +61,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     header = read_header(path)
     try:
         with safe_open(path, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # no mapping
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # no mapping
     except (SafetensorError, OSError):
         raise BundleError(f"{path}: is cut off or damaged") from None
     if tensors_hash(tensors) != header.get("sha256"):
-        raise BundleError(f"{path}: the weights do not fit their hash; the file was damaged or changed")
+        raise BundleError(
+            f"{path}: the weights do not fit their hash; the file was damaged or changed"
+        )
     return tensors, header
 
 
@@ -103,7 +107,9 @@ def flatten(state: Any, prefix: str = "") -> tuple[dict[str, Tensor], Any]:
         return tensors, {"kind": type(state).__name__, "values": values}
     if state is None or isinstance(state, (bool, int, float, str)):
         return {}, {"kind": "value", "value": state}
-    raise TypeError(f"{type(state).__name__} at {prefix or 'the top'} cannot be kept in a checkpoint")
+    raise TypeError(
+        f"{type(state).__name__} at {prefix or 'the top'} cannot be kept in a checkpoint"
+    )
 
 
 def unflatten(tensors: Mapping[str, Tensor], plain: Any) -> Any:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -114,7 +114,9 @@ class Trainer:
         self._prepare()
         if resume:
             self._load_checkpoint()
-        self.log = RunLog(self.folder, first_step=self.state.step, active=self.fabric.is_global_zero)
+        self.log = RunLog(
+            self.folder, first_step=self.state.step, active=self.fabric.is_global_zero
+        )
         try:
             stopped = self._steps()
         except KeyboardInterrupt:
@@ -141,14 +143,16 @@ class Trainer:
                 betas=self.settings.betas,
                 weight_decay=self.settings.weight_decay,
             )
-            self._optimizers[name] = self.fabric.setup_optimizers(optimizer)
+            self._optimizers[name] = cast("Optimizer", self.fabric.setup_optimizers(optimizer))
         if self.fabric.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             with write_atomically(self.folder / EXPERIMENT_NAME) as temporary:
                 temporary.write_text(self.experiment.to_yaml(), encoding="utf-8")
 
     def _steps(self) -> Literal["steps", "minutes"]:
-        batches = self.data.batches(self.state.step, self.fabric.global_rank, self.fabric.world_size)
+        batches = self.data.batches(
+            self.state.step, self.fabric.global_rank, self.fabric.world_size
+        )
         limit = math.inf if self.settings.minutes is None else self.settings.minutes * 60
         while self.state.step < self.settings.steps:
             if self.state.seconds >= limit:
@@ -188,7 +192,8 @@ class Trainer:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.fabric.world_size > 1:
             for gradient in gradients:
-                gradient.copy_(self.fabric.all_reduce(gradient, reduce_op="mean"))
+                mean = self.fabric.all_reduce(gradient, reduce_op="mean")
+                gradient.copy_(cast("Tensor", mean))
         if self.settings.clip_gradient is not None:
             norm = nn.utils.clip_grad_norm_(parameters, self.settings.clip_gradient)
             self._losses[f"gradient/{name}"] = float(norm)
@@ -246,7 +251,7 @@ class Trainer:
             getattr(self.model, name).train(training)
 
     def _save_checkpoint(self) -> None:
-        """Everything that the rest of the run depends on; segments and chance follow from the step."""
+        """Keep all that the rest of the run depends on; segments and chance follow from the step."""
         if not self.fabric.is_global_zero:
             return
         state = {

@@ -21,7 +21,7 @@ from selfremaster.core.training import (
     TrainingData,
     TrainingResult,
 )
-from selfremaster.registry.building import build, configure
+from selfremaster.registry.building import DEFAULT_CHANNEL_DIM, build, configure
 
 WEIGHTS_PACKAGE = "selfremaster.plugins.weights"
 
@@ -66,16 +66,20 @@ def assemble(experiment: Experiment) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         features = build("features", settings.features)
-        analyzer = settings.analyzer and build("analyzer", settings.analyzer, features=features)
-        channel_dim = analyzer.channel_dim if analyzer else 0
+        analyzer = _optional("analyzer", settings.analyzer, features=features)
+        channel_dim = analyzer.channel_dim if analyzer else DEFAULT_CHANNEL_DIM
         return Model(
             features,
             build("vocoder", settings.vocoder, features=features),
-            analyzer or None,
-            settings.channel and build("channel", settings.channel, channel_dim=channel_dim),
-            settings.output and build("vocoder", settings.output, features=features),
+            analyzer,
+            _optional("channel", settings.channel, channel_dim=channel_dim),
+            _optional("vocoder", settings.output, features=features),
             settings.peak_db,
         )
+
+
+def _optional(kind: str, spec: ComponentSpec | None, **context: Any) -> Any:
+    return None if spec is None else build(kind, spec, **context)
 
 
 def load(reference: str | Path, output: str | ComponentSpec | None = None) -> Model:
@@ -122,7 +126,10 @@ def find_bundle(reference: str | Path) -> Bundle:
     named = builtin_bundles()
     if str(reference) in named:
         return read_bundle(named[str(reference)])
-    raise BundleError(f"no bundle {str(reference)!r}: no such file, and no built-in name{hint(str(reference), named)}")
+    raise BundleError(
+        f"no bundle {str(reference)!r}: neither a file nor a built-in name"
+        f"{hint(str(reference), named)}"
+    )
 
 
 def builtin_bundles() -> dict[str, Path]:
@@ -130,7 +137,9 @@ def builtin_bundles() -> dict[str, Path]:
     import importlib
 
     folders = importlib.import_module(WEIGHTS_PACKAGE).__path__
-    return {path.stem: path for folder in folders for path in sorted(Path(folder).glob("*.safetensors"))}
+    return {
+        path.stem: path for folder in folders for path in sorted(Path(folder).glob("*.safetensors"))
+    }
 
 
 def start_from_bundles(model: Model, experiment: Experiment) -> None:
@@ -173,7 +182,11 @@ def _brief(kind: str, spec: ComponentSpec) -> str:
         for name, value in config.model_dump(mode="json").items()
         if value != getattr(defaults, name, None) and name != "preset"
     }
-    return str(ComponentSpec.parse({"name": spec.name, **({"preset": preset} if preset else {}), **changed}))
+    return str(
+        ComponentSpec.parse(
+            {"name": spec.name, **({"preset": preset} if preset else {}), **changed}
+        )
+    )
 
 
 def train(
@@ -189,7 +202,9 @@ def train(
     """
     folder = Path(output) if output is not None else Path("runs") / experiment.name
     if (folder / CHECKPOINT_NAME).exists() and not resume:
-        raise ExperimentError(f"{folder}: holds a run already; go on with --resume or name another folder")
+        raise ExperimentError(
+            f"{folder}: holds a run already; go on with --resume or name another folder"
+        )
     resolved = resolve(experiment)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(resolved.seed + 1)
@@ -198,13 +213,17 @@ def train(
     model = assemble(resolved)
     _check_modules(model, objective)
     start_from_bundles(model, resolved)
-    return Trainer(resolved, model, objective, _data(resolved, objective), folder, report).run(resume=resume)
+    return Trainer(resolved, model, objective, _data(resolved, objective), folder, report).run(
+        resume=resume
+    )
 
 
 def _check_modules(model: Model, objective: Objective) -> None:
     for name in objective.trained:
         if name not in MODULES or getattr(model, name) is None:
-            raise ExperimentError(f"the objective trains {name!r}, which the model does not have; set model.{name}")
+            raise ExperimentError(
+                f"the objective trains {name!r}, which the model does not have; set model.{name}"
+            )
 
 
 def _check_streams(experiment: Experiment, objective: Objective) -> None:
@@ -221,7 +240,9 @@ def _data(experiment: Experiment, objective: Objective) -> TrainingData:
     settings = experiment.data
     rate = int(build("features", experiment.model.features).sample_rate)
     samples = round(settings.segment_seconds * rate)
-    streams = {name: _entries(settings.streams()[name], f"data.{name}") for name in objective.streams}
+    streams = {
+        name: _entries(settings.streams()[name], f"data.{name}") for name in objective.streams
+    }
     dataset = SegmentDataset(
         streams, rate, samples, seed=experiment.seed, peak_db=experiment.model.peak_db
     )

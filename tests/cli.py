@@ -92,7 +92,9 @@ def left_behind(folder: Path) -> list[str]:
 
 @contextmanager
 def with_plugins(
-    monkeypatch: pytest.MonkeyPatch, *parts: tuple[str, str, str, str], problems: tuple[str, ...] = ()
+    monkeypatch: pytest.MonkeyPatch,
+    *parts: tuple[str, str, str, str],
+    problems: tuple[str, ...] = (),
 ) -> Iterator[Loaded]:
     """A table of these parts alone: plugin, kind, name and target of each."""
     loaded = Loaded()
@@ -101,7 +103,9 @@ def with_plugins(
         if owner not in loaded.owners:
             loaded.owners.append(owner)
         loaded.table.add(kind, name, target, owner)
-    loaded.problems += [Problem(plugin, "does not import: ImportError: gone") for plugin in problems]
+    loaded.problems += [
+        Problem(plugin, "does not import: ImportError: gone") for plugin in problems
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(building, "current", lambda: loaded)
         yield loaded

@@ -1,4 +1,4 @@
-"""`selfremaster degrade`: what is drawn is logged, replayed to the bit, and nobody else's matter."""
+"""`selfremaster degrade`: what is drawn is logged, and replayed to the bit."""
 
 import json
 from pathlib import Path
@@ -122,7 +122,10 @@ def test_the_chance_of_a_file_is_a_function_of_seed_and_place() -> None:
         (("--degradation", "clip:ratio"), "'ratio' in 'clip:ratio' is not key=value"),
         (("--replay", "none.json"), "none.json: no such file; name the JSON beside"),
         (("--replay", "a.wav"), "a.wav: "),
-        (("--replay", "other.json"), "not a log that `selfremaster degrade` wrote: no setting 'x'"),
+        (
+            ("--replay", "other.json"),
+            "not a log that `selfremaster degrade` wrote: source is missing",
+        ),
         (("--replay", "unknown.json"), "unknown.json: no degradation named 'clp'"),
         (("--replay", "range.json"), "bad parameters: ratio=7"),
     ],

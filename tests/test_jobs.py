@@ -52,9 +52,7 @@ def test_a_folder_keeps_its_tree_and_nothing_is_written_twice(
     ("output", "target"),
     [("new.flac", "new.flac"), ("made/", "made/old.wav"), ("there", "there/old.wav")],
 )
-def test_one_file_goes_to_a_file_or_into_a_folder(
-    tmp_path: Path, output: str, target: str
-) -> None:
+def test_one_file_goes_to_a_file_or_into_a_folder(tmp_path: Path, output: str, target: str) -> None:
     touch(tmp_path / "old.wav")
     (tmp_path / "there").mkdir()
     (job,) = jobs.plan([tmp_path / "old.wav"], f"{tmp_path}/{output}")
@@ -124,7 +122,9 @@ def test_what_exists_is_overwritten_only_on_demand(tmp_path: Path) -> None:
     touch(*(tmp_path / "in" / f"{name}.wav" for name in "abcde"))
     touch(*(tmp_path / "out" / f"{name}.json" for name in "abcde"))
     assert len(jobs.plan([tmp_path / "in"], tmp_path / "out")) == 5
-    with pytest.raises(AudioError, match=r"a\.json, .*c\.json and 2 more exist already; add --over"):
+    with pytest.raises(
+        AudioError, match=r"a\.json, .*c\.json and 2 more exist already; add --over"
+    ):
         jobs.plan([tmp_path / "in"], tmp_path / "out", beside=[".json"])
     planned = jobs.plan([tmp_path / "in"], tmp_path / "out", beside=[".json"], overwrite=True)
     assert len(planned) == 5
@@ -184,5 +184,7 @@ def test_a_failure_stops_nobody_else(tmp_path: Path) -> None:
     assert [outcome for outcome in outcomes if isinstance(outcome, str)] == ["good"]
     assert told["ours"] == "too silent"
     assert told["disk"].endswith("disk.wav: no space left on device")
-    assert told["memory"].endswith("memory.wav: not enough memory for it; cut it into shorter files")
+    assert told["memory"].endswith(
+        "memory.wav: not enough memory for it; cut it into shorter files"
+    )
     assert told["bug"].endswith("bug.wav: internal error: TypeError: wrong argument")

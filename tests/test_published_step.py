@@ -32,7 +32,8 @@ def model() -> Model:
         build("analyzer", "unet2d:preset=paper", features=features),
         build("channel", "unet1d:preset=paper", channel_dim=128),
     )
-    assert made.analyzer is not None and made.channel is not None  # for the type checker
+    assert made.analyzer is not None
+    assert made.channel is not None
     _fill(made.analyzer, "")
     _fill(made.channel, "channel.")
     _fill(made.vocoder, "generator.")
@@ -62,10 +63,16 @@ def test_losses_gradients_and_statistics_equal_the_published_ones(
 ) -> None:
     objective = build(
         "objective",
-        {"name": "ssl-dual", "beta": 0.001, "reconstruction": RECONSTRUCTION, "feature": "feature-l1"},
+        {
+            "name": "ssl-dual",
+            "beta": 0.001,
+            "reconstruction": RECONSTRUCTION,
+            "feature": "feature-l1",
+        },
     )
     model.eval()
-    assert model.analyzer is not None and model.channel is not None
+    assert model.analyzer is not None
+    assert model.channel is not None
     model.analyzer.train()
     model.channel.train()
     context = StepContext(0, torch.Generator())

@@ -19,7 +19,7 @@ from selfremaster.core.experiments import Experiment, TrainSettings
 from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.schedules import Schedule
 from selfremaster.core.tensorfiles import read_tensors
-from selfremaster.core.training import CHECKPOINT_NAME, Trainer
+from selfremaster.core.training import CHECKPOINT_NAME
 from selfremaster.plugins.objectives.ssl_dual import SslDual
 from selfremaster.registry.assembling import assemble, load, train
 from tests import tiny
@@ -68,7 +68,15 @@ def test_only_the_modules_of_the_objective_move(speech: Path, tmp_path: Path) ->
 
 
 def _start(experiment: Path, output: Path, *more: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "selfremaster", "train", str(experiment), "--output", str(output)]
+    command = [
+        sys.executable,
+        "-m",
+        "selfremaster",
+        "train",
+        str(experiment),
+        "--output",
+        str(output),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen([*command, *more], cwd=ROOT, env=environment, stderr=subprocess.PIPE)
 
@@ -87,7 +95,9 @@ def test_a_killed_run_resumes_to_the_same_bits(speech: Path, tmp_path: Path) -> 
         process.send_signal(signal.SIGKILL)
         process.communicate()
     _, header = read_tensors(tmp_path / "killed" / CHECKPOINT_NAME)
-    step = dict(zip(header["state"]["keys"], header["state"]["values"], strict=True))["step"]["value"]
+    step = dict(zip(header["state"]["keys"], header["state"]["values"], strict=True))["step"][
+        "value"
+    ]
     assert 0 < step < 400
     whole = tiny.experiment(speech, train={**changes, "steps": step + 5})
     train(whole, tmp_path / "killed", resume=True)
@@ -134,6 +144,7 @@ class Failing(SslDual):
     """Gives a loss that is no number at step 3."""
 
     def losses(self, model: Any, batch: Any, context: StepContext) -> Any:
+        """Those of dual learning, until then."""
         for step in super().losses(model, batch, context):
             bad = step.total * (float("nan") if context.step == 3 else 1.0)
             yield StepLosses(bad, step.parts)
@@ -143,14 +154,14 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
     speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("selfremaster.plugins.objectives.ssl_dual.SslDual", Failing)
-    with pytest.raises(TrainingError, match="the loss at step 3 is nan; lower train.learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"the loss at step 3 is nan; lower train\.learning_rate"
+    ):
         train(tiny.experiment(speech), tmp_path)
     assert read_tensors(tmp_path / CHECKPOINT_NAME)[1]["kind"] == "checkpoint"
 
 
-def test_an_interrupt_saves_a_checkpoint(
-    speech: Path, tmp_path: Path
-) -> None:
+def test_an_interrupt_saves_a_checkpoint(speech: Path, tmp_path: Path) -> None:
     def interrupt(progress: Any) -> None:
         if progress.step == 1:
             raise KeyboardInterrupt
@@ -163,7 +174,9 @@ def test_an_interrupt_saves_a_checkpoint(
     assert_same(weights(tmp_path / "broken"), weights(tmp_path / "whole"))
 
 
-def test_held_out_loss_is_logged_and_the_best_weights_are_kept(speech: Path, tmp_path: Path) -> None:
+def test_held_out_loss_is_logged_and_the_best_weights_are_kept(
+    speech: Path, tmp_path: Path
+) -> None:
     source = {"folder": str(speech)}
     experiment = tiny.experiment(
         speech,
@@ -180,7 +193,12 @@ def test_held_out_loss_is_logged_and_the_best_weights_are_kept(speech: Path, tmp
 def test_objectives_learn_a_second_of_speech(objective: str, speech: Path, tmp_path: Path) -> None:
     named: dict[str, Any] = {"name": objective}
     if objective == "vocoder":
-        named["adversarial"] = {"name": "adversarial", "preset": "small", "periods": [2], "scales": 0}
+        named["adversarial"] = {
+            "name": "adversarial",
+            "preset": "small",
+            "periods": [2],
+            "scales": 0,
+        }
     experiment = tiny.experiment(
         speech, objective=named, train={"steps": 60, "learning_rate": 3e-3, "clip_gradient": 100}
     )
@@ -232,7 +250,9 @@ def test_a_model_without_a_module_that_is_to_be_trained_is_refused(
         train(experiment, tmp_path)
 
 
-def test_modules_start_from_a_bundle_and_only_from_one_that_fits(speech: Path, tmp_path: Path) -> None:
+def test_modules_start_from_a_bundle_and_only_from_one_that_fits(
+    speech: Path, tmp_path: Path
+) -> None:
     train(tiny.experiment(speech, seed=3), tmp_path / "first")
     started = tiny.experiment(speech, start={"vocoder": str(tmp_path / "first")})
     train(started, tmp_path / "second")
@@ -245,7 +265,9 @@ def test_modules_start_from_a_bundle_and_only_from_one_that_fits(speech: Path, t
         model={"vocoder": {**tiny.VOCODER, "initial_channels": 8}},
         start={"vocoder": str(tmp_path / "first")},
     )
-    with pytest.raises(BundleError, match=r"asks for hifigan:.*initial_channels=8.*; set model.vocoder"):
+    with pytest.raises(
+        BundleError, match=r"asks for hifigan:.*initial_channels=8.*; set model.vocoder"
+    ):
         train(other, tmp_path / "third")
 
 

@@ -51,7 +51,13 @@ def experiment(folder: Path, **changes: Any) -> Experiment:
             "segment_seconds": 0.2,
             "batch_size": 2,
         },
-        "train": {"steps": 4, "device": "cpu", "validate_every": 2, "save_every": 2, "log_every": 1},
+        "train": {
+            "steps": 4,
+            "device": "cpu",
+            "validate_every": 2,
+            "save_every": 2,
+            "log_every": 1,
+        },
     }
     for section, values in changes.items():
         merged = isinstance(values, dict) and section not in ("objective", "start")

@@ -14,23 +14,33 @@ from selfremaster.core.signals import mel_filterbank, stft
 class MelConfig(ComponentConfig):
     """Settings of `MelSpectrogram`; the defaults are the published ones."""
 
-    sample_rate: Annotated[int, Field(ge=4000, le=192000, description="rate of the model, Hz")] = 22050
+    sample_rate: Annotated[int, Field(ge=4000, le=192000, description="rate of the model, Hz")] = (
+        22050
+    )
     size: Annotated[int, Field(ge=16, le=16384, description="FFT and window, samples")] = 1024
-    hop_samples: Annotated[int, Field(ge=1, le=8192, description="distance of frames, samples")] = 256
+    hop_samples: Annotated[int, Field(ge=1, le=8192, description="distance of frames, samples")] = (
+        256
+    )
     bands: Annotated[int, Field(ge=1, le=1024, description="number of mel bands")] = 80
     fmin_hz: Annotated[float, Field(ge=0, description="lower edge of the lowest band, Hz")] = 0.0
-    fmax_hz: Annotated[float, Field(gt=0, description="upper edge of the highest band, Hz")] = 8000.0
-    floor: Annotated[float, Field(gt=0, lt=1, description="smallest magnitude, before the log")] = 1e-5
+    fmax_hz: Annotated[float, Field(gt=0, description="upper edge of the highest band, Hz")] = (
+        8000.0
+    )
+    floor: Annotated[float, Field(gt=0, lt=1, description="smallest magnitude, before the log")] = (
+        1e-5
+    )
 
     @model_validator(mode="after")
     def _check_frequencies(self) -> "MelConfig":
         if not self.fmin_hz < self.fmax_hz <= self.sample_rate / 2:
             raise ValueError(
-                f"fmin_hz={self.fmin_hz} and fmax_hz={self.fmax_hz} must rise and lie within half the "
-                f"rate ({self.sample_rate / 2} Hz)"
+                f"fmin_hz={self.fmin_hz} and fmax_hz={self.fmax_hz} must rise and lie within half "
+                f"the rate ({self.sample_rate / 2} Hz)"
             )
         if self.hop_samples > self.size:
-            raise ValueError(f"hop_samples={self.hop_samples} is longer than the window of {self.size}")
+            raise ValueError(
+                f"hop_samples={self.hop_samples} is longer than the window of {self.size}"
+            )
         return self
 
 

@@ -25,24 +25,27 @@ class PretrainConfig(ComponentConfig):
     """Settings of `Pretrain`; the defaults are those of the Interspeech version."""
 
     alpha: Annotated[
-        float, Field(ge=0, le=1, description="weight of the reconstruction; the feature loss has the rest")
+        float,
+        Field(
+            ge=0, le=1, description="weight of the reconstruction; the feature loss has the rest"
+        ),
     ] = 0.1
-    reconstruction: Annotated[LossSpec, Field(description="channel module's wave against the damaged one")] = (
-        default_part("multiscale-spectral:linear=false")
-    )
-    feature: Annotated[LossSpec, Field(description="analysis module's features against the clean ones")] = (
-        default_part("feature-l1")
-    )
-    degradation: Annotated[DegradationSpec, Field(description="the damage, drawn anew for each wave")] = (
-        default_part("quantize-resample:levels=[64, 1024],rate_hz=[8000, 11025, 12000, 16000]")
-    )
+    reconstruction: Annotated[
+        LossSpec, Field(description="channel module's wave against the damaged one")
+    ] = default_part("multiscale-spectral:linear=false")
+    feature: Annotated[
+        LossSpec, Field(description="analysis module's features against the clean ones")
+    ] = default_part("feature-l1")
+    degradation: Annotated[
+        DegradationSpec, Field(description="the damage, drawn anew for each wave")
+    ] = default_part("quantize-resample:levels=[64, 1024],rate_hz=[8000, 11025, 12000, 16000]")
 
 
 class Pretrain(Objective):
     """Learn what damage sounds like from clean speech and simulated damage, before real recordings.
 
-    The analysis module predicts the clean features of the damaged wave; the channel module, told the
-    channel features found, damages the clean wave likewise. The vocoder is not used.
+    The analysis module predicts the clean features of the damaged wave; the channel module, told
+    the channel features found, damages the clean wave likewise. The vocoder is not used.
 
     Source: SelfRemaster (Interspeech 2022), section 3.3.
     """
@@ -63,7 +66,7 @@ class Pretrain(Objective):
     def losses(
         self, model: Model, batch: Mapping[str, Tensor], context: StepContext
     ) -> Iterator[StepLosses]:
-        """alpha * reconstruction + (1 - alpha) * feature loss."""
+        """Alpha * reconstruction + (1 - alpha) * feature loss."""
         clean = batch["clean"]
         damaged, _ = self.degradation(clean, context.generator, model.sample_rate)
         degraded = normalise_peak(damaged, model.peak_db)

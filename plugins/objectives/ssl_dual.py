@@ -23,14 +23,15 @@ class SslDualConfig(ComponentConfig):
     """Settings of `SslDual`; the defaults are those of the Interspeech version, but for eps."""
 
     beta: Annotated[
-        float, Field(ge=0, le=1, description="weight of forward learning; backward learning has the rest")
+        float,
+        Field(ge=0, le=1, description="weight of forward learning; backward learning has the rest"),
     ] = 0.001
-    reconstruction: Annotated[LossSpec, Field(description="reconstruction against the recording")] = (
-        default_part("multiscale-spectral")
-    )
-    feature: Annotated[LossSpec, Field(description="features found against those of the clean speech")] = (
-        default_part("feature-l1")
-    )
+    reconstruction: Annotated[
+        LossSpec, Field(description="reconstruction against the recording")
+    ] = default_part("multiscale-spectral")
+    feature: Annotated[
+        LossSpec, Field(description="features found against those of the clean speech")
+    ] = default_part("feature-l1")
 
 
 class SslDual(Objective):
@@ -56,7 +57,7 @@ class SslDual(Objective):
     def losses(
         self, model: Model, batch: Mapping[str, Tensor], context: StepContext
     ) -> Iterator[StepLosses]:
-        """beta * forward (reconstruction) + (1 - beta) * backward (task)."""
+        """Beta * forward (reconstruction) + (1 - beta) * backward (task)."""
         degraded, clean = batch["degraded"], batch["clean"]
         analysis = model.analyse(degraded)
         speech = model.features.complete(analysis.features, degraded)
@@ -73,4 +74,5 @@ class SslDual(Objective):
         with torch.no_grad():
             damaged = model.degrade(clean, chosen)
         wanted = model.features.predicted(model.features(clean))
-        return self.feature(model.predict(damaged), wanted)
+        task: Tensor = self.feature(model.predict(damaged), wanted)
+        return task

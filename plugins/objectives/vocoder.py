@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import Parameter
 
+from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import (
     AdversarialLoss,
     ComponentConfig,
@@ -18,31 +19,35 @@ from selfremaster.core.interfaces import (
     StepLosses,
     default_part,
 )
-from selfremaster.core.errors import ComponentError
 from selfremaster.core.models import Model
 
 
 class VocoderConfig(ComponentConfig):
     """Settings of `VocoderObjective`."""
 
-    reconstruction: Annotated[LossSpec, Field(description="loss between the waves")] = default_part("mel-l1")
+    reconstruction: Annotated[LossSpec, Field(description="loss between the waves")] = default_part(
+        "mel-l1"
+    )
     adversarial: Annotated[
         LossSpec | None, Field(description="loss that learns to tell the vocoder from speech")
     ] = default_part("adversarial")
-    reconstruction_weight: Annotated[float, Field(ge=0, description="factor of the loss between the waves")] = 45.0
+    reconstruction_weight: Annotated[
+        float, Field(ge=0, description="factor of the loss between the waves")
+    ] = 45.0
     adversarial_from: Annotated[
         int, Field(ge=0, description="steps before the discriminators join")
     ] = 0
     gain_db: Annotated[
-        float, Field(ge=0, le=60, description="waves are made softer by up to so many dB, at random")
+        float,
+        Field(ge=0, le=60, description="waves are made softer by up to so many dB, at random"),
     ] = 12.0
 
 
 class VocoderObjective(Objective):
     """Make the vocoder say clean speech again from its features, at any level.
 
-    Mel reconstruction, least-squares adversarial and feature-matching losses; the discriminators are
-    updated first in every step.
+    Mel reconstruction, least-squares adversarial and feature-matching losses; the discriminators
+    are updated first in every step.
 
     Source: HiFi-GAN (Kong et al., 2020), section 2.4.
     """
@@ -52,10 +57,14 @@ class VocoderObjective(Objective):
     streams: ClassVar[tuple[str, ...]] = ("clean",)
     trained: ClassVar[tuple[str, ...]] = ("vocoder",)
 
-    def __init__(self, config: VocoderConfig, reconstruction: Loss, adversarial: Loss | None) -> None:
+    def __init__(
+        self, config: VocoderConfig, reconstruction: Loss, adversarial: Loss | None
+    ) -> None:
         super().__init__(config)
         if adversarial is not None and not isinstance(adversarial, AdversarialLoss):
-            raise ComponentError("adversarial is no adversarial loss; use adversarial, or null for none")
+            raise ComponentError(
+                "adversarial is no adversarial loss; use adversarial, or null for none"
+            )
         self.reconstruction = reconstruction
         self.adversarial = adversarial
 
