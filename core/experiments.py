@@ -113,7 +113,7 @@ class ScheduleSettings(Settings):
     name: Annotated[
         Literal["constant", "cosine", "plateau"],
         Field(
-            description="constant; falling to the minimum by a cosine; or lower when nothing improves"
+            description="constant; falling as a cosine does; or lower where nothing improves"
         ),
     ] = "plateau"
     warmup_steps: Annotated[int, Field(ge=0, description="steps of linear rise at the start")] = 0
@@ -187,7 +187,7 @@ class Experiment(Settings):
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any], origin: str = "experiment") -> Self:
-        """Check a plain mapping; raises `ExperimentError`, with the nearest key to an unknown one."""
+        """Check a plain mapping; raises `ExperimentError`, an unknown key with the nearest."""
         try:
             return cls.model_validate(given)
         except ValidationError as error:

@@ -97,7 +97,7 @@ class Features(Component, nn.Module):
 
     @property
     def silence(self) -> float:
-        """The value of the log-mel spectrogram where there is no sound; what frames are padded by."""
+        """The log-mel value of no sound, which frames are padded with."""
         raise NotImplementedError
 
     def predicted(self, features: Tensor) -> Tensor:

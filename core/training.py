@@ -100,6 +100,7 @@ class Trainer:
         self.schedule = Schedule(self.settings)
         self.state = _State()
         self.best_weights: dict[str, Tensor] | None = None
+        self._stepping = False
         self._losses: dict[str, float] = {}
         self._optimizers: dict[str, Optimizer] = {}
         self._parameters: dict[str, list[nn.Parameter]] = {}
@@ -108,7 +109,7 @@ class Trainer:
         """Train to the end and write the bundle; with ``resume`` go on from the last checkpoint.
 
         Raises `TrainingError` when a loss is no longer a number; what was saved before stays.
-        An interrupt (Ctrl-C) saves a checkpoint on its way out.
+        An interrupt (Ctrl-C) between two steps saves a checkpoint on its way out.
         """
         self.fabric.launch()
         self._prepare()
@@ -120,7 +121,8 @@ class Trainer:
         try:
             stopped = self._steps()
         except KeyboardInterrupt:
-            self._save_checkpoint()
+            if not self._stepping:  # half a step is of no use to anybody
+                self._save_checkpoint()
             raise
         finally:
             self.log.close()
@@ -158,8 +160,10 @@ class Trainer:
             if self.state.seconds >= limit:
                 return "minutes"
             started = time.monotonic()
+            self._stepping = True
             self._step(next(batches))
             self.state.step += 1
+            self._stepping = False
             self._after_step()
             self.state.seconds += time.monotonic() - started
         return "steps"
@@ -251,7 +255,7 @@ class Trainer:
             getattr(self.model, name).train(training)
 
     def _save_checkpoint(self) -> None:
-        """Keep all that the rest of the run depends on; segments and chance follow from the step."""
+        """Keep all that the rest of the run depends on; the step tells segments and chance."""
         if not self.fabric.is_global_zero:
             return
         state = {

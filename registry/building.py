@@ -101,7 +101,7 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
         part_class: Any = component_class(kind, parsed.name)
         return part_class(config, **arguments)
     except SelfRemasterError as error:
-        raise type(error)(f"{kind} {parsed.name}: {error}") from None
+        raise type(error)(f"{kind} {parsed.name}: {error}") from error.__cause__
     except Exception as error:
         raise ComponentError(
             f"{kind} {parsed.name!r} of {entry.owner} cannot be built: {one_line(error)}"

@@ -78,8 +78,8 @@ def test_any_number_of_samples(samples: int, kernel: Any, factor: int, preset: A
 
 @settings(max_examples=20)
 @given(wave=waves(max_samples=5000))
-def test_small_begins_by_leaving_the_wave_alone(wave: Tensor) -> None:
-    channel: UNet1d = sr.build("channel", "unet1d", channel_dim=5)
+def test_a_residual_channel_begins_by_leaving_the_wave_alone(wave: Tensor) -> None:
+    channel: UNet1d = sr.build("channel", "unet1d:residual=true", channel_dim=5)
     assert torch.equal(channel(wave, torch.ones(len(wave), 5)), wave)
 
 
@@ -137,7 +137,7 @@ def low_passed(wave: Tensor, decay: float = 0.8) -> Tensor:
 def test_learns_a_filter_for_one_recording_and_a_gain_for_another() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        channel = UNet1d(UNet1dConfig(widths=(16, 16)), 2)
+        channel = UNet1d(UNet1dConfig(widths=(16, 16), residual=True), 2)
     recordings = torch.eye(2)
     optimizer = torch.optim.Adam(channel.parameters(), 5e-3)
     errors = []

@@ -42,7 +42,6 @@ class UNet1dConfig(ComponentConfig):
             "conditioning": "concat",
             "norm": "batch",
             "last_sample": "drop",
-            "residual": False,
         },
     }
 
@@ -75,25 +74,29 @@ class UNet1dConfig(ComponentConfig):
         Field(description="drop: the last sample of the filled-up wave is lost and given as 0"),
     ] = "keep"
     residual: Annotated[
-        bool, Field(description="predict a change of the wave instead of the wave")
-    ] = True
+        bool,
+        Field(
+            description="predict a change of the wave, none at first, instead of the wave; dual "
+            "learning from fresh weights then stays where analysis and channel change nothing"
+        ),
+    ] = False
 
 
 class UNet1d(Channel):
     """Put the sound of a recording onto a clean wave, by a residual 1-D U-Net.
 
     The preset ``paper`` is the published architecture with its quirks, each of them a setting
-    (``kernel`` is that of its second version); ``small`` (the default) is narrower, begins by
-    leaving the wave as it is, and lets the channel features act in all of its blocks: filters and
-    levels of clipping are made near the full rate, where the bottom of the network has no say.
-    It normalises nothing, because damage depends on the level.
+    (``kernel`` is that of its second version); ``small`` (the default) is narrower and lets the
+    channel features act in all of its blocks: filters and levels of clipping are made near the full
+    rate, where the bottom of the network has no say. It normalises nothing, because damage depends
+    on the level.
 
     Shape: wave (batch, samples), channel features (batch, channel_dim) -> wave (batch, samples).
     Any number of samples from 1; full scale is 1; nothing is delayed.
     Source: SelfRemaster (Interspeech 2022), section 3; kernels 5 to 9: IEEE Access 2024. Raises
     `ComponentError` for other shapes.
 
-    >>> channel = UNet1d(UNet1dConfig(widths=(4, 8)), channel_dim=2)
+    >>> channel = UNet1d(UNet1dConfig(widths=(4, 8), residual=True), channel_dim=2)
     >>> channel(torch.tensor([[0.5, -1.0, 0.25]]), torch.ones(1, 2)).tolist()
     [[0.5, -1.0, 0.25]]
     """

@@ -53,7 +53,7 @@ def require(package: str) -> Any:
     """Import a package that comes with the extra ``metrics``; raises `ComponentError`."""
     try:
         return import_module(package)
-    except ImportError:
+    except ImportError as error:
         raise ComponentError(
             f"needs the package {package}; install selfremaster[metrics]"
-        ) from None
+        ) from error
