@@ -36,7 +36,7 @@ def _one_or_several(given: Any) -> str:
 
 def _rising(limits: tuple[Number, Number]) -> tuple[Number, Number]:
     low, high = limits
-    if low > high:  # type: ignore[operator]
+    if low > high:  # type: ignore[operator]  # pydantic has made numbers of both
         raise ValueError(f"[{low}, {high}] falls; write [low, high]")
     return limits
 
@@ -152,7 +152,7 @@ class _RecursiveFilter(torch.autograd.Function):
     def forward(
         ctx: FunctionCtx, wave: Tensor, numerator: tuple[float, ...], denominator: tuple[float, ...]
     ) -> Tensor:
-        ctx.coefficients = numerator, denominator  # type: ignore[attr-defined]
+        ctx.coefficients = numerator, denominator  # type: ignore[attr-defined]  # autograd keeps what is set on it
         filtered = lfilter(numerator, denominator, wave.detach().cpu().numpy(), axis=-1)
         return torch.from_numpy(np.ascontiguousarray(filtered)).to(wave.device)
 
@@ -175,5 +175,5 @@ def recursive_filter(
     >>> recursive_filter(torch.tensor([[1.0, 0.0, 0.0]]).double(), (1.0,), (1.0, -0.5)).tolist()
     [[1.0, 0.5, 0.25]]
     """
-    filtered: Tensor = _RecursiveFilter.apply(wave, numerator, denominator)  # type: ignore[no-untyped-call]
+    filtered: Tensor = _RecursiveFilter.apply(wave, numerator, denominator)  # type: ignore[no-untyped-call]  # torch gives apply no types
     return filtered

@@ -112,9 +112,7 @@ class ScheduleSettings(Settings):
 
     name: Annotated[
         Literal["constant", "cosine", "plateau"],
-        Field(
-            description="constant; falling as a cosine does; or lower where nothing improves"
-        ),
+        Field(description="constant; falling as a cosine does; or lower where nothing improves"),
     ] = "plateau"
     warmup_steps: Annotated[int, Field(ge=0, description="steps of linear rise at the start")] = 0
     factor: Annotated[float, Field(gt=0, lt=1, description="plateau: factor of each reduction")] = (

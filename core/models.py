@@ -1,5 +1,7 @@
 """A model: the parts put together, and what can be done with them."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -105,14 +107,14 @@ class Model(nn.Module):
 
         return self._through(resynthesise, wave, sample_rate)
 
-    def _through(self, function: "nn.Module | object", wave: Wave, sample_rate: int) -> Wave:
+    def _through(self, function: Callable[[Tensor], Tensor], wave: Wave, sample_rate: int) -> Wave:
         """Bring a wave to the model's rate and level, apply the function, and bring it back."""
         given = check_wave(wave)
         channels = given.reshape(-1, given.shape[-1]).float().cpu()
         heard = resample(channels, sample_rate, self.sample_rate)
         levelled = normalise_peak(heard.reshape(1, -1), self.peak_db).reshape(heard.shape)
         with torch.inference_mode(), _evaluating(self):
-            made = function(levelled.to(self.device)).float().cpu()  # type: ignore[operator]  # a Callable cannot be told from a method here
+            made = function(levelled.to(self.device)).float().cpu()
         back = fit_length(resample(made, self.sample_rate, sample_rate), channels.shape[-1])
         result = match_level(back, channels).reshape(given.shape).to(given.dtype)
         if isinstance(wave, np.ndarray):
@@ -152,16 +154,13 @@ def match_level(wave: Tensor, reference: Tensor) -> Tensor:
     return levelled * (PEAK_LIMIT / peak) if peak > PEAK_LIMIT else levelled
 
 
-class _evaluating:  # noqa: N801  # used as a verb: with _evaluating(model)
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
     """Keep a module in evaluation mode inside the block, and put it back as it was."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
-        self.training = [part for part in module.modules() if part.training]
-
-    def __enter__(self) -> None:
-        self.module.eval()
-
-    def __exit__(self, *_: object) -> None:
-        for part in self.training:
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
             part.training = True

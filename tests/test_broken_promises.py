@@ -90,7 +90,7 @@ def test_a_lying_degradation_is_found_out() -> None:
         "the wave comes back as torch.float32, not torch.float64"
     )
     hummed = Lying(ComponentConfig())
-    hummed.adds_sound = True  # type: ignore[attr-defined]
+    hummed.adds_sound = True  # type: ignore[attr-defined]  # set on the class for this test
     kept = {result.promise for result in run("degradation", hummed) if result.kept}
     assert "keeps_silence" in kept
 

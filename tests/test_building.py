@@ -51,7 +51,7 @@ class Half(Degradation):
 class NoConfig(Degradation):
     """Have settings of a foreign class."""
 
-    Config = dict  # type: ignore[assignment]
+    Config = dict  # type: ignore[assignment]  # a wrong class, on purpose
 
 
 class Plugin:

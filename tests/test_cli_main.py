@@ -15,7 +15,7 @@ from selfremaster.cli import app
 from selfremaster.core import jobs
 from tests.cli import ROOT, run, write_tone
 
-COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]  # click names its commands so
 
 STARTED = """
 import sys
@@ -36,7 +36,7 @@ def python(*arguments: str, **options: object) -> "subprocess.CompletedProcess[s
         capture_output=True,
         text=True,
         env=environment,
-        **options,  # type: ignore[call-overload]
+        **options,  # type: ignore[call-overload]  # options are of several types
     )
 
 
@@ -153,7 +153,7 @@ def test_ctrl_c_says_how_much_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path:
     def interrupted(steps: object, seed: object, job: jobs.Job) -> degrading.Degraded:
         if job.place.stem == "b":
             raise KeyboardInterrupt
-        return original(steps, seed, job)  # type: ignore[arg-type]
+        return original(steps, seed, job)  # type: ignore[arg-type]  # passed on as it came
 
     monkeypatch.setattr(degrading, "_degrade", interrupted)
     told = run("degrade", tmp_path / "in", "--output", tmp_path / "out", "--degradation", "clip")

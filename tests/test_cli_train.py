@@ -85,7 +85,7 @@ def test_ctrl_c_ends_after_the_step_and_says_how_to_go_on(
     def interrupted(trainer: Trainer, batch: object) -> None:
         if trainer.state.step == 1:
             signal.raise_signal(signal.SIGINT)
-        step(trainer, batch)  # type: ignore[arg-type]
+        step(trainer, batch)  # type: ignore[arg-type]  # the original method of the class
 
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:

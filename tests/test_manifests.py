@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -44,7 +45,7 @@ def people(count: int, files: int) -> dict[str, str]:
     order=st.randoms(use_true_random=False),
 )
 def test_splits_follow_from_the_names_alone(
-    kind: str, speakers: dict[str, str], seed: int, order: "st.DataObject"
+    kind: str, speakers: dict[str, str], seed: int, order: Random
 ) -> None:
     shuffled = list(speakers.items())
     order.shuffle(shuffled)
@@ -225,7 +226,7 @@ def test_corpora_that_cannot_be_built_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ExperimentError, match="no kind of corpus 'many'; known: single, multi-seen"
     ):
-        manifests.build(tmp_path, "many")  # type: ignore[arg-type]
+        manifests.build(tmp_path, "many")  # type: ignore[arg-type]  # a wrong value, on purpose
     with pytest.raises(ExperimentError, match="speaker_depth=0"):
         manifests.build(tmp_path, speaker_depth=0)
     with pytest.raises(ExperimentError, match="which make 1 together"):
@@ -276,4 +277,4 @@ def test_an_empty_choice_says_what_there_is(tmp_path: Path) -> None:
         ({"manifest": tmp_path / "none.csv"}, "no such file"),
     ]:
         with pytest.raises(ExperimentError, match=message):
-            entries_from(**settings_given)  # type: ignore[arg-type]
+            entries_from(**settings_given)  # type: ignore[arg-type]  # a wrong value, on purpose

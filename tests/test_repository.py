@@ -10,6 +10,7 @@ import pytest
 
 from selfremaster.core.components import KINDS
 from selfremaster.core.interfaces import BASES
+from selfremaster.core.promises import promises_of
 from selfremaster.registry.building import list_components
 
 ROOT = Path(__file__).parents[1]
@@ -99,3 +100,15 @@ def test_lint_exceptions_carry_their_reason() -> None:
         if re.search(r"#\s*(noqa|type: ignore)\b(?![^#]*#\s*\w)", line) and "re.search" not in line
     ]
     assert bare == []
+
+
+def test_contributing_lists_every_promise() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    missing = [
+        f"{kind}: {line}"
+        for kind in KINDS
+        for promise in promises_of(kind)
+        for line in [f"- `{promise.__name__}`: {(promise.__doc__ or '').splitlines()[0]}"]
+        if line not in text
+    ]
+    assert missing == []

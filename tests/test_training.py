@@ -58,7 +58,7 @@ def test_only_the_modules_of_the_objective_move(speech: Path, tmp_path: Path) ->
     before, after = assemble(experiment), load(tmp_path)
     moved = {
         name.partition(".")[0]
-        for name, value in after.analyzer.state_dict(prefix="analyzer.").items()  # type: ignore[union-attr]  # there
+        for name, value in after.analyzer.state_dict(prefix="analyzer.").items()  # type: ignore[union-attr]  # a module
         if not torch.equal(value, before.state_dict()[name])
     }
     assert moved == {"analyzer"}

@@ -1,0 +1,79 @@
+"""What README shows works as printed."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import selfremaster as sr
+from selfremaster.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+
+
+def commands(block: str) -> list[list[str]]:
+    joined = block.replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in joined.splitlines() if line.strip()]
+
+
+def test_set_up_has_two_commands_that_stand_alone() -> None:
+    found = blocks("Set up", "sh")
+    assert len(found) == 2
+    assert all(block.startswith("python3 -m venv .venv &&\n") for block in found)
+
+
+@pytest.mark.parametrize("command", commands(blocks("Use it", "sh")[0]), ids=" ".join)
+def test_commands_run_as_printed(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = command
+    assert program == "selfremaster"
+    assert main(arguments) == 0
+
+
+def test_the_part_in_twenty_lines_keeps_its_promises(tmp_path: Path) -> None:
+    (source,) = blocks("Make your own part in 20 lines", "python")
+    path = tmp_path / "my_package.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("my_package", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    part = module.Fade(module.FadeConfig())
+    sr.promises.check("degradation", part)
+    added: list[tuple[str, str, str]] = []
+    module.register_components(lambda *declared: added.append(declared))
+    assert added == [("degradation", "fade", "my_package:Fade")]
+
+
+def test_files_that_readme_names_are_there() -> None:
+    linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert len(linked) >= 5
+    assert [name for name in linked if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples" / "experiments").glob("*.yaml")), ids=str
+)
+def test_experiments_of_the_examples_can_be_resolved(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfremaster.registry.assembling import find_bundle, resolve
+
+    monkeypatch.chdir(ROOT)
+    experiment = resolve(sr.Experiment.from_file(path))
+    for source in experiment.data.streams().values():
+        assert source.folder is None or source.folder.is_dir()
+    for reference in experiment.start.values():
+        assert find_bundle(reference).tensors
