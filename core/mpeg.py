@@ -98,13 +98,15 @@ def _next_frame(content: bytes, place: int, first: Frame) -> tuple[int, Frame] |
 
 
 def _stating_frame(content: bytes, first: Frame, frames: int) -> bytes:
-    """A silent frame with a Xing header, of the kind of the first one."""
-    for bitrate in range(1, 15):
-        header = bytes([0xFF, content[1] | 1, bitrate << 4 | content[2] & 0x0C, content[3]])
-        frame = frame_at(header, 0)
-        if frame is not None and frame.size >= STATING_BYTES:
-            break
-    else:
-        frame = first
+    """A silent frame with a Xing header, of the kind of the first one, at the lowest bitrate."""
+    headers = (
+        bytes([0xFF, content[1] | 1, bitrate << 4 | content[2] & 0x0C, content[3]])
+        for bitrate in range(1, 15)
+    )
+    header, frame = next(
+        (header, frame)
+        for header in headers
+        if (frame := frame_at(header, 0)) is not None and frame.size >= STATING_BYTES
+    )
     body = header + bytes(first.side_bytes) + b"Xing" + struct.pack(">II", 1, frames)
     return body.ljust(frame.size, b"\0")

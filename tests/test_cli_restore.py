@@ -128,7 +128,7 @@ def missing(path: Path, bundle: Path) -> None:
         (changed, "the weights do not fit their hash"),
         (text, "is not a safetensors file"),
         (folder_without_bundle, f"a folder without {BUNDLE_NAME}; has its training ended?"),
-        (missing, "no such file, and no built-in name"),
+        (missing, "neither a file nor a built-in name"),
     ],
 )
 def test_a_bad_bundle_is_one_line_and_leaves_nothing(
