@@ -90,20 +90,16 @@ def flatten(state: Any, prefix: str = "") -> tuple[dict[str, Tensor], Any]:
     """
     if isinstance(state, Tensor):
         return {prefix: state}, {"kind": "tensor", "name": prefix}
-    if isinstance(state, Mapping):
+    if isinstance(state, (Mapping, list, tuple)):
+        items = list(state.values()) if isinstance(state, Mapping) else state
         tensors: dict[str, Tensor] = {}
         values = []
-        for position, value in enumerate(state.values()):
+        for position, value in enumerate(items):
             inner, plain = flatten(value, f"{prefix}/{position}")
             tensors |= inner
             values.append(plain)
-        return tensors, {"kind": "mapping", "keys": list(state), "values": values}
-    if isinstance(state, (list, tuple)):
-        tensors, values = {}, []
-        for position, value in enumerate(state):
-            inner, plain = flatten(value, f"{prefix}/{position}")
-            tensors |= inner
-            values.append(plain)
+        if isinstance(state, Mapping):
+            return tensors, {"kind": "mapping", "keys": list(state), "values": values}
         return tensors, {"kind": type(state).__name__, "values": values}
     if state is None or isinstance(state, (bool, int, float, str)):
         return {}, {"kind": "value", "value": state}

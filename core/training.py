@@ -19,7 +19,7 @@ from torch.optim import AdamW, Optimizer
 from selfremaster.core.bundles import BUNDLE_NAME, load_weights, write_bundle
 from selfremaster.core.devices import choose_device
 from selfremaster.core.errors import BundleError, TrainingError
-from selfremaster.core.experiments import MODULES, Experiment
+from selfremaster.core.experiments import Experiment
 from selfremaster.core.files import write_atomically
 from selfremaster.core.interfaces import Objective, StepContext
 from selfremaster.core.models import Model
@@ -328,8 +328,3 @@ def _first_sounds(model: Model, batch: Batch) -> dict[str, Tensor]:
     if "degraded" in batch and model.analyzer is not None:
         sounds["restored"] = model.restore_segment(batch["degraded"][:1])
     return {name: wave[0].float().cpu() for name, wave in sounds.items()}
-
-
-def trained_modules(model: Model) -> list[str]:
-    """The modules of a model that can be trained, by name."""
-    return [name for name in MODULES if getattr(model, name) is not None]
