@@ -310,13 +310,15 @@ class Objective(Component, nn.Module):
     ``streams`` names the waves that a batch holds, each (batch, samples) at the model's rate:
     "degraded" (recordings to learn from), "clean" (any clean speech, unrelated to them).
     ``trained`` names the modules of the model that are trained; the others are frozen and kept in
-    evaluation mode. `updates` says which parameters each of the optimizers moves; `losses` yields
+    evaluation mode. ``uses`` names those of them that it needs as they are, which must have been
+    trained before. `updates` says which parameters each of the optimizers moves; `losses` yields
     one `StepLosses` for every one of them, and the trainer steps between two yields.
     """
 
     kind = "objective"
     streams: ClassVar[tuple[str, ...]] = ("clean",)
     trained: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__()

@@ -35,7 +35,9 @@ class RunLog:
             csv.writer(opened).writerows([COLUMNS, *kept])
         self._file = path.open("a", newline="")
         self._rows = csv.writer(self._file)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step or None)
+        self._board = SummaryWriter(
+            str(folder / "tensorboard"), purge_step=first_step + 1 if first_step else None
+        )
 
     def numbers(self, step: int, phase: str, values: Mapping[str, float]) -> None:
         """Log named numbers of a step."""

@@ -23,7 +23,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     contiguous = {
         name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()
     }
-    described = {"format": FORMAT, **header, "sha256": tensors_hash(contiguous)}
+    described = {"format": FORMAT, **header}
+    described["sha256"] = content_hash(contiguous, described)
     with write_atomically(path) as temporary:
         temporary.write_bytes(save(contiguous, {STATE_KEY: json.dumps(described)}))
 
@@ -64,16 +65,15 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # no mapping
     except (SafetensorError, OSError):
         raise BundleError(f"{path}: is cut off or damaged") from None
-    if tensors_hash(tensors) != header.get("sha256"):
-        raise BundleError(
-            f"{path}: the weights do not fit their hash; the file was damaged or changed"
-        )
+    if content_hash(tensors, header) != header.get("sha256"):
+        raise BundleError(f"{path}: does not fit its own hash; the file was damaged or changed")
     return tensors, header
 
 
-def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values, in the order of the names."""
-    digest = hashlib.sha256()
+def content_hash(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """SHA-256 over the header, but for the hash itself, and over every tensor by name."""
+    described = {name: value for name, value in header.items() if name != "sha256"}
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

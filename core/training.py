@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from selfremaster.core.bundles import BUNDLE_NAME, load_weights, write_bundle
+from selfremaster.core.checkpoints import CHECKPOINT_NAME, read_checkpoint, write_checkpoint
 from selfremaster.core.devices import choose_device
 from selfremaster.core.errors import BundleError, TrainingError
 from selfremaster.core.experiments import Experiment
@@ -25,10 +26,8 @@ from selfremaster.core.interfaces import Objective, StepContext
 from selfremaster.core.models import Model
 from selfremaster.core.runlogs import RunLog
 from selfremaster.core.schedules import Schedule
-from selfremaster.core.tensorfiles import flatten, read_tensors, unflatten, write_tensors
 
 Batch = Mapping[str, Tensor]
-CHECKPOINT_NAME = "checkpoint.safetensors"
 EXPERIMENT_NAME = "experiment.yaml"
 _SEED_STRIDE = 2**31
 
@@ -39,6 +38,7 @@ class TrainingData:
 
     batches: Callable[[int, int, int], Iterator[Batch]]  # (first step, rank, world size)
     held_out: tuple[Batch, ...] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)  # where it came from, for the bundle
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class TrainingResult:
     losses: Mapping[str, float]
     held_out: Mapping[str, float]
     stopped: Literal["steps", "minutes"]
+    rank: int  # of this process, where there are several
 
 
 @dataclass
@@ -69,6 +70,7 @@ class _State:
     seconds: float = 0.0
     best: float = math.inf
     held_out: dict[str, float] = field(default_factory=dict)
+    validated: int = -1  # the step of the last validation
 
 
 class Trainer:
@@ -93,14 +95,15 @@ class Trainer:
         device = choose_device(self.settings.device)
         self.fabric = Fabric(
             accelerator=device.type,
-            devices=self.settings.devices,
+            devices=self.settings.devices if device.index is None else [device.index],
             strategy=self.settings.strategy,
             precision=self.settings.precision,
         )
         self.schedule = Schedule(self.settings)
         self.state = _State()
-        self.best_weights: dict[str, Tensor] | None = None
+        self.best_weights: dict[str, dict[str, Tensor]] | None = None
         self._stepping = False
+        self._last_batch: Batch = {}
         self._losses: dict[str, float] = {}
         self._optimizers: dict[str, Optimizer] = {}
         self._parameters: dict[str, list[nn.Parameter]] = {}
@@ -112,9 +115,16 @@ class Trainer:
         An interrupt (Ctrl-C) between two steps saves a checkpoint on its way out.
         """
         self.fabric.launch()
+        with torch.random.fork_rng(self._cuda_devices()):
+            return self._run(resume=resume)
+
+    def _run(self, *, resume: bool) -> TrainingResult:
         self._prepare()
-        if resume:
+        if resume and (self.folder / CHECKPOINT_NAME).is_file():
             self._load_checkpoint()
+        if self.fabric.is_global_zero:
+            with write_atomically(self.folder / EXPERIMENT_NAME) as temporary:
+                temporary.write_text(self.experiment.to_yaml(), encoding="utf-8")
         self.log = RunLog(
             self.folder, first_step=self.state.step, active=self.fabric.is_global_zero
         )
@@ -128,6 +138,10 @@ class Trainer:
             self.log.close()
         self._save_checkpoint()
         return self._finish(stopped)
+
+    def _cuda_devices(self) -> list[int]:
+        device = self.fabric.device
+        return [device.index or 0] if device.type == "cuda" else []
 
     def _prepare(self) -> None:
         self.model.to(self.fabric.device)
@@ -146,27 +160,31 @@ class Trainer:
                 weight_decay=self.settings.weight_decay,
             )
             self._optimizers[name] = cast("Optimizer", self.fabric.setup_optimizers(optimizer))
-        if self.fabric.is_global_zero:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with write_atomically(self.folder / EXPERIMENT_NAME) as temporary:
-                temporary.write_text(self.experiment.to_yaml(), encoding="utf-8")
 
     def _steps(self) -> Literal["steps", "minutes"]:
         batches = self.data.batches(
             self.state.step, self.fabric.global_rank, self.fabric.world_size
         )
-        limit = math.inf if self.settings.minutes is None else self.settings.minutes * 60
         while self.state.step < self.settings.steps:
-            if self.state.seconds >= limit:
+            if self._time_is_up():
+                if self.state.validated != self.state.step:
+                    self._validate(self._last_batch)
                 return "minutes"
             started = time.monotonic()
             self._stepping = True
-            self._step(next(batches))
+            self._last_batch = next(batches)
+            self._step(self._last_batch)
             self.state.step += 1
-            self._stepping = False
             self._after_step()
             self.state.seconds += time.monotonic() - started
         return "steps"
+
+    def _time_is_up(self) -> bool:
+        """Whether the first of several processes has used up the minutes."""
+        if self.settings.minutes is None:
+            return False
+        seconds: float = self.fabric.broadcast(self.state.seconds)
+        return seconds >= self.settings.minutes * 60
 
     def _step(self, batch: Batch) -> None:
         """One batch: every update of the objective, one after another."""
@@ -176,15 +194,14 @@ class Trainer:
         seed = self.experiment.seed * _SEED_STRIDE + step * self.fabric.world_size
         context = _context(step, seed + self.fabric.global_rank)
         torch.manual_seed(seed)  # dropout and the like, inside layers, know no other source
-        moved = {name: wave.to(self.fabric.device) for name, wave in batch.items()}
         self._losses = {"learning_rate": rate}
-        updates = self.objective.losses(self.model, moved, context)
+        updates = self.objective.losses(self.model, self._moved(batch), context)
         while True:
             with self.fabric.autocast():
                 losses = next(updates, None)
             if losses is None:
                 return
-            self._check_finite(losses.total)
+            self._check_finite(losses.total, "loss")
             self._update(losses.update, losses.total)
             self._losses |= {name: float(value.detach()) for name, value in losses.parts.items()}
             self._losses[f"total/{losses.update}"] = float(losses.total.detach())
@@ -193,23 +210,34 @@ class Trainer:
         optimizer, parameters = self._optimizers[name], self._parameters[name]
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(total)
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.fabric.world_size > 1:
-            for gradient in gradients:
-                mean = self.fabric.all_reduce(gradient, reduce_op="mean")
-                gradient.copy_(cast("Tensor", mean))
-        if self.settings.clip_gradient is not None:
-            norm = nn.utils.clip_grad_norm_(parameters, self.settings.clip_gradient)
-            self._losses[f"gradient/{name}"] = float(norm)
+            for parameter in parameters:
+                # a process whose batch did not reach it takes part with nothing
+                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+                parameter.grad = self._mean(own)
+        limit = math.inf if self.settings.clip_gradient is None else self.settings.clip_gradient
+        norm = nn.utils.clip_grad_norm_(parameters, limit)
+        self._check_finite(norm, "gradient")
+        self._losses[f"gradient/{name}"] = float(norm)
         optimizer.step()
 
-    def _check_finite(self, total: Tensor) -> None:
-        if not bool(torch.isfinite(total.detach()).all()):
-            raise TrainingError(
-                f"the loss at step {self.state.step} is {float(total.detach())}; lower "
-                f"train.learning_rate or train.clip_gradient and start again, or go on from "
-                f"{self.folder / CHECKPOINT_NAME} with --resume"
-            )
+    def _mean(self, value: Tensor) -> Tensor:
+        """The mean over all processes."""
+        if self.fabric.world_size == 1:
+            return value
+        return cast("Tensor", self.fabric.all_reduce(value, reduce_op="mean"))
+
+    def _check_finite(self, value: Tensor, what: str) -> None:
+        """Stop before a weight is spoiled, in all processes at once."""
+        value = self._mean(value.detach())
+        if bool(torch.isfinite(value).all()):
+            return
+        saved = self.folder / CHECKPOINT_NAME
+        go_on = f", or go on from {saved} with --resume" if saved.is_file() else ""
+        raise TrainingError(
+            f"the {what} at step {self.state.step} is {float(value)}; lower train.learning_rate or "
+            f"train.clip_gradient and start again{go_on}"
+        )
 
     def _after_step(self) -> None:
         step, settings = self.state.step, self.settings
@@ -217,27 +245,28 @@ class Trainer:
         if step % settings.log_every == 0 or last:
             self.log.numbers(step, "train", self._losses)
         if step % settings.validate_every == 0 or last:
-            self._validate()
+            self._validate(self._last_batch)
+        self._stepping = False
         self.report(Progress(step, settings.steps, self._losses))
         if step % settings.save_every == 0:
             self._save_checkpoint()
 
-    def _validate(self) -> None:
+    def _validate(self, last_batch: Batch) -> None:
         """Measure the held-out loss, log samples, and let the schedule and `best` know."""
         self._set_modes(training=False)
         sums: dict[str, float] = {}
         with torch.no_grad(), self.fabric.autocast():
+            shown = self._moved(self.data.held_out[0] if self.data.held_out else last_batch)
             for number, batch in enumerate(self.data.held_out):
-                moved = {name: wave.to(self.fabric.device) for name, wave in batch.items()}
                 context = _context(self.state.step, number)
-                for name, value in self.objective.validation_losses(
-                    self.model, moved, context
-                ).items():
+                losses = self.objective.validation_losses(self.model, self._moved(batch), context)
+                for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + float(value) / len(self.data.held_out)
-                if number == 0 and self.fabric.is_global_zero:
-                    self.log.sounds(self.state.step, _first_sounds(self.model, moved), self.model)
-        observed = sums.get("total", sum(v for k, v in self._losses.items() if k == "total/model"))
-        self.schedule.observe(observed)
+            if self.fabric.is_global_zero:
+                self.log.sounds(self.state.step, _first_sounds(self.model, shown), self.model)
+        self.state.validated = self.state.step
+        own = sums.get("total", self._losses.get("total/model", math.inf))
+        self.schedule.observe(float(self._mean(torch.tensor(own, device=self.fabric.device))))
         if not sums:
             return
         self.state.held_out = sums
@@ -245,7 +274,18 @@ class Trainer:
         if sums["total"] < self.state.best:
             self.state.best = sums["total"]
             if self.settings.keep == "best":
-                self.best_weights = _copied(self.model)
+                self.best_weights = _copied(self._trained_weights())
+
+    def _moved(self, batch: Batch) -> dict[str, Tensor]:
+        return {name: wave.to(self.fabric.device) for name, wave in batch.items()}
+
+    def _trained_weights(self) -> dict[str, dict[str, Tensor]]:
+        """The weights that the run changes; the others are those that it started from."""
+        return {name: getattr(self.model, name).state_dict() for name in self.objective.trained}
+
+    def _load_trained_weights(self, weights: Mapping[str, Any], origin: str) -> None:
+        for name in self.objective.trained:
+            load_weights(getattr(self.model, name), weights.get(name, {}), f"{origin}, {name}")
 
     def _set_modes(self, *, training: bool) -> None:
         """Frozen modules stay in evaluation mode, always."""
@@ -259,7 +299,7 @@ class Trainer:
         if not self.fabric.is_global_zero:
             return
         state = {
-            "model": self.model.state_dict(),
+            "trained": self._trained_weights(),
             "objective": self.objective.state_dict(),
             "optimizers": {name: value.state_dict() for name, value in self._optimizers.items()},
             "schedule": self.schedule.state(),
@@ -268,20 +308,17 @@ class Trainer:
             "seconds": self.state.seconds,
             "best": None if math.isinf(self.state.best) else self.state.best,
             "held_out": self.state.held_out,
+            "validated": self.state.validated,
+            "start": self.data.notes.get("start"),
         }
-        tensors, plain = flatten(state)
-        header = {"kind": "checkpoint", "state": plain}
-        write_tensors(self.folder / CHECKPOINT_NAME, tensors, header)
+        write_checkpoint(self.folder, state, self.experiment)
 
     def _load_checkpoint(self) -> None:
         path = self.folder / CHECKPOINT_NAME
-        if not path.is_file():
-            return
-        tensors, header = read_tensors(path)
-        if header.get("kind") != "checkpoint":
-            raise BundleError(f"{path}: is a {header.get('kind')}, not a checkpoint")
-        state = unflatten(tensors, header["state"])
-        load_weights(self.model, state["model"], f"{path}, model")
+        state = read_checkpoint(self.folder, self.experiment)
+        if state["start"] != self.data.notes.get("start"):
+            raise BundleError(f"{path}: the bundles that the run started from have changed since")
+        self._load_trained_weights(state["trained"], str(path))
         load_weights(self.objective, state["objective"], f"{path}, objective")
         for name, optimizer in self._optimizers.items():
             if name not in state["optimizers"]:
@@ -290,16 +327,18 @@ class Trainer:
         self.schedule.load(state["schedule"])
         self.best_weights = state["best_weights"]
         best = math.inf if state["best"] is None else state["best"]
-        self.state = _State(state["step"], state["seconds"], best, state["held_out"])
+        self.state = _State(
+            state["step"], state["seconds"], best, state["held_out"], state["validated"]
+        )
 
     def _finish(self, stopped: Literal["steps", "minutes"]) -> TrainingResult:
         bundle = self.folder / BUNDLE_NAME
         if self.fabric.is_global_zero:
             if self.best_weights is not None:
-                self.model.load_state_dict(self.best_weights)
+                self._load_trained_weights(self.best_weights, "the best weights")
             self.model.eval()
             notes = {"steps": self.state.step, "minutes": round(self.state.seconds / 60, 2)}
-            write_bundle(bundle, self.model, self.experiment, training=notes)
+            write_bundle(bundle, self.model, self.experiment, training={**notes, **self.data.notes})
         return TrainingResult(
             self.folder,
             bundle,
@@ -308,6 +347,7 @@ class Trainer:
             self._losses,
             self.state.held_out,
             stopped,
+            self.fabric.global_rank,
         )
 
 
@@ -315,8 +355,11 @@ def _context(step: int, seed: int) -> StepContext:
     return StepContext(step, torch.Generator().manual_seed(seed % 2**63))
 
 
-def _copied(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+def _copied(weights: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    return {
+        name: {key: value.detach().clone() for key, value in part.items()}
+        for name, part in weights.items()
+    }
 
 
 def _first_sounds(model: Model, batch: Batch) -> dict[str, Tensor]:

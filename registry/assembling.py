@@ -1,6 +1,6 @@
-"""From an experiment or a bundle to a model, and from an experiment to a trained one."""
+"""From an experiment or a bundle to a model."""
 
-from collections.abc import Callable, Iterator, Mapping
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +8,10 @@ import torch
 
 from selfremaster.core.bundles import Bundle, fold, load_weights, read_bundle
 from selfremaster.core.components import ComponentSpec, hint, nested_parts
-from selfremaster.core.errors import BundleError, ComponentError, ExperimentError
-from selfremaster.core.experiments import MODULES, Experiment, SourceSettings
-from selfremaster.core.interfaces import Objective, Vocoder
+from selfremaster.core.errors import BundleError, ComponentError
+from selfremaster.core.experiments import Experiment
+from selfremaster.core.interfaces import Features, Vocoder
 from selfremaster.core.models import Model
-from selfremaster.core.segments import Entry, SegmentDataset, entries_from, fixed_segments, loader
-from selfremaster.core.training import (
-    CHECKPOINT_NAME,
-    Batch,
-    Progress,
-    Trainer,
-    TrainingData,
-    TrainingResult,
-)
 from selfremaster.registry.building import DEFAULT_CHANNEL_DIM, build, configure
 
 WEIGHTS_PACKAGE = "selfremaster.plugins.weights"
@@ -104,18 +95,24 @@ def _output(wanted: ComponentSpec, experiment: Experiment, model: Model) -> Voco
     settings = configure("vocoder", own).model_dump(mode="json")
     if wanted.name == own.name and wanted.settings.items() <= settings.items():
         return None
-    tried: list[Vocoder] = []
-    for seed in (0, 1):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            tried.append(build("vocoder", wanted, features=model.features))
-    weights = zip(*(vocoder.parameters() for vocoder in tried), strict=True)
-    if not all(torch.equal(first, second) for first, second in weights):
+    if not weightless("vocoder", wanted, model.features):
         raise ComponentError(
             f"vocoder {wanted} has weights that nobody trained; take one without any, or the "
             f"model's own, {own.name}"
         )
-    return tried[0]
+    vocoder: Vocoder = build("vocoder", wanted, features=model.features)
+    return vocoder
+
+
+def weightless(kind: str, spec: ComponentSpec, features: Features) -> bool:
+    """Whether a part needs no training: it has no weights, or always the same ones."""
+    tried: list[torch.nn.Module] = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            tried.append(build(kind, spec, features=features))
+    weights = zip(*(part.parameters() for part in tried), strict=True)
+    return all(torch.equal(first, second) for first, second in weights)
 
 
 def find_bundle(reference: str | Path) -> Bundle:
@@ -134,160 +131,7 @@ def find_bundle(reference: str | Path) -> Bundle:
 
 def builtin_bundles() -> dict[str, Path]:
     """The bundles that come with the package, by name."""
-    import importlib
-
     folders = importlib.import_module(WEIGHTS_PACKAGE).__path__
     return {
         path.stem: path for folder in folders for path in sorted(Path(folder).glob("*.safetensors"))
     }
-
-
-def start_from_bundles(model: Model, experiment: Experiment) -> None:
-    """Load the modules that an experiment starts from bundles; raises `BundleError`, strictly."""
-    for module, reference in experiment.start.items():
-        part = getattr(model, module)
-        if part is None:
-            raise ExperimentError(f"start.{module}: the model has no {module}")
-        bundle = find_bundle(reference)
-        _check_same_part(module, experiment, bundle.experiment, reference)
-        prefix = f"{module}."
-        tensors = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in bundle.tensors.items()
-            if name.startswith(prefix)
-        }
-        load_weights(part, tensors, f"{module} of {reference}")
-
-
-def _check_same_part(module: str, wanted: Experiment, found: Experiment, reference: str) -> None:
-    for name in ("features", module):
-        kind = name
-        mine, theirs = getattr(wanted.model, name), getattr(found.model, name)
-        if theirs is None:
-            raise BundleError(f"start.{module}: bundle {reference!r} has no {name}")
-        if mine.name != theirs.name or configure(kind, mine) != configure(kind, theirs):
-            raise BundleError(
-                f"start.{module}: {name} of bundle {reference!r} is {_brief(kind, theirs)}, the "
-                f"experiment asks for {_brief(kind, mine)}; set model.{name} to the same"
-            )
-
-
-def _brief(kind: str, spec: ComponentSpec) -> str:
-    """A part with its preset, or with the settings that differ from its defaults."""
-    config = configure(kind, spec)
-    preset = getattr(config, "preset", None)
-    defaults = configure(kind, f"{spec.name}:preset={preset}" if preset else spec.name)
-    changed = {
-        name: value
-        for name, value in config.model_dump(mode="json").items()
-        if value != getattr(defaults, name, None) and name != "preset"
-    }
-    return str(
-        ComponentSpec.parse(
-            {"name": spec.name, **({"preset": preset} if preset else {}), **changed}
-        )
-    )
-
-
-def train(
-    experiment: Experiment,
-    output: str | Path | None = None,
-    *,
-    resume: bool = False,
-    report: Callable[[Progress], None] | None = None,
-) -> TrainingResult:
-    """Run an experiment; by default in ``runs/NAME``. The bundle is in the result.
-
-    Raises `ExperimentError`, `ComponentError`, `BundleError`, `AudioError` or `TrainingError`.
-    """
-    folder = Path(output) if output is not None else Path("runs") / experiment.name
-    if (folder / CHECKPOINT_NAME).exists() and not resume:
-        raise ExperimentError(
-            f"{folder}: holds a run already; go on with --resume or name another folder"
-        )
-    resolved = resolve(experiment)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(resolved.seed + 1)
-        objective: Objective = build("objective", resolved.objective)
-    _check_streams(resolved, objective)
-    model = assemble(resolved)
-    _check_modules(model, objective)
-    start_from_bundles(model, resolved)
-    return Trainer(resolved, model, objective, _data(resolved, objective), folder, report).run(
-        resume=resume
-    )
-
-
-def _check_modules(model: Model, objective: Objective) -> None:
-    for name in objective.trained:
-        if name not in MODULES or getattr(model, name) is None:
-            raise ExperimentError(
-                f"the objective trains {name!r}, which the model does not have; set model.{name}"
-            )
-
-
-def _check_streams(experiment: Experiment, objective: Objective) -> None:
-    given = experiment.data.streams()
-    for stream in objective.streams:
-        if stream not in given:
-            raise ExperimentError(
-                f"objective {experiment.objective.name} learns from {stream} speech; set "
-                f"data.{stream}.folder or data.{stream}.manifest"
-            )
-
-
-def _data(experiment: Experiment, objective: Objective) -> TrainingData:
-    settings = experiment.data
-    rate = int(build("features", experiment.model.features).sample_rate)
-    samples = round(settings.segment_seconds * rate)
-    streams = {
-        name: _entries(settings.streams()[name], f"data.{name}") for name in objective.streams
-    }
-    dataset = SegmentDataset(
-        streams, rate, samples, seed=experiment.seed, peak_db=experiment.model.peak_db
-    )
-
-    def batches(first_step: int, rank: int, world_size: int) -> Iterator[Mapping[str, Any]]:
-        return loader(
-            dataset,
-            settings.batch_size,
-            first_item=first_step * settings.batch_size * world_size,
-            workers=settings.workers,
-            rank=rank,
-            world_size=world_size,
-        )
-
-    return TrainingData(batches, _held_out(experiment, objective, rate, samples))
-
-
-def _held_out(
-    experiment: Experiment, objective: Objective, rate: int, samples: int
-) -> tuple[Batch, ...]:
-    """The validation batches, where every stream of the objective has held-out speech."""
-    settings = experiment.data
-    given = settings.held_out()
-    if not all(name in given for name in objective.streams):
-        return ()
-    waves = {
-        name: fixed_segments(
-            _entries(given[name], f"data.held_out_{name}"),
-            rate,
-            samples,
-            settings.held_out_segments,
-            peak_db=experiment.model.peak_db,
-        )
-        for name in objective.streams
-    }
-    count = min(len(wave) for wave in waves.values())
-    size = settings.batch_size
-    return tuple(
-        {name: wave[start : start + size] for name, wave in waves.items()}
-        for start in range(0, count, size)
-    )
-
-
-def _entries(source: SourceSettings, where: str) -> list[Entry]:
-    try:
-        return entries_from(source.folder, source.manifest, source.split, source.speakers)
-    except ExperimentError as error:
-        raise ExperimentError(f"{where}: {error}") from None

@@ -102,7 +102,7 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
         return part_class(config, **arguments)
     except SelfRemasterError as error:
         raise type(error)(f"{kind} {parsed.name}: {error}") from error.__cause__
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ComponentError(
             f"{kind} {parsed.name!r} of {entry.owner} cannot be built: {one_line(error)}"
         ) from error

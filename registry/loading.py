@@ -123,7 +123,7 @@ def _register(
         if manager.register(module, name) is None:
             return
         implementation = _own_hook(manager, module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         loaded.problems.append(Problem(name, f"cannot be registered: {one_line(error)}"))
         return
     if implementation is None:
@@ -133,7 +133,7 @@ def _register(
     loaded.owners.append(owner)
     try:
         implementation(add=partial(_add, loaded, owner))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         loaded.problems.append(Problem(name, f"fails in register_components: {one_line(error)}"))
 
 

@@ -105,7 +105,7 @@ def load_class(entry: Entry) -> type[Any]:
     module_name, _, attribute = entry.target.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ComponentError(
             f"{entry.kind} {entry.name!r} of {entry.owner} cannot be imported: {one_line(error)}"
         ) from error
@@ -128,7 +128,7 @@ def _summary(target: str) -> str:
         spec = importlib.util.find_spec(module_name)
         source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
         body = ast.parse(source).body
-    except Exception:  # finding a module imports the packages around it, which may raise anything
+    except (Exception, SystemExit):  # the packages around a module are imported to find it
         return ""
     for node in body:
         if isinstance(node, ast.ClassDef) and node.name == attribute:

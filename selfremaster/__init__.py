@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from selfremaster.core import promises
     from selfremaster.core.experiments import Experiment
     from selfremaster.core.models import Model
-    from selfremaster.registry.assembling import load, train
+    from selfremaster.registry.assembling import load
     from selfremaster.registry.building import build, list_components
+    from selfremaster.registry.runs import train
 
 __all__ = [
     "AudioError",
@@ -44,7 +45,7 @@ _LAZY = {
     "list_components": "selfremaster.registry.building:list_components",
     "load": "selfremaster.registry.assembling:load",
     "promises": "selfremaster.core.promises:",
-    "train": "selfremaster.registry.assembling:train",
+    "train": "selfremaster.registry.runs:train",
 }
 """Public names that need more than the standard library; each is imported when first asked for."""
 

@@ -125,7 +125,7 @@ def missing(path: Path, bundle: Path) -> None:
     [
         (foreign, "a safetensors file, but not written by selfremaster"),
         (truncated, "is not a safetensors file, or a damaged one"),
-        (changed, "the weights do not fit their hash"),
+        (changed, "does not fit its own hash"),
         (text, "is not a safetensors file"),
         (folder_without_bundle, f"a folder without {BUNDLE_NAME}; has its training ended?"),
         (missing, "neither a file nor a built-in name"),

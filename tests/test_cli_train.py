@@ -142,7 +142,11 @@ def spoil(text: str, becomes: str) -> Callable[[Path], None]:
         (None, ("--set", "train.steps"), "--set 'train.steps' is not a.b=c"),
         (None, ("--set", "train.steps=0"), "train.steps=0: Input should be greater"),
         (None, ("--set", "train.device=gpu"), "no device named 'gpu'"),
-        (None, ("--set", "start.vocoder=none"), "no bundle 'none': neither a file nor a built-in name"),
+        (
+            None,
+            ("--set", "start.vocoder=none"),
+            "no bundle 'none': neither a file nor a built-in name",
+        ),
         (None, ("--output", "tiny.yaml/run"), "tiny.yaml"),
     ],
 )

@@ -128,7 +128,9 @@ def test_a_model_that_cannot_restore_is_refused(vocoder_alone: str, bundle: str)
         match=r"^restorer selfremaster: model '.*voice.safetensors' is a vocoder alone",
     ):
         build("selfremaster", model=vocoder_alone)
-    with pytest.raises(BundleError, match=r"^no bundle 'nowhere': neither a file nor a built-in name"):
+    with pytest.raises(
+        BundleError, match=r"^no bundle 'nowhere': neither a file nor a built-in name"
+    ):
         build("copy-synthesis", model="nowhere")
     with pytest.raises(
         ComponentError, match="takes the place of the output vocoder; leave use_output"

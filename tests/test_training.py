@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from selfremaster.core.bundles import read_bundle
+from selfremaster.core.checkpoints import CHECKPOINT_NAME
 from selfremaster.core.errors import BundleError, ExperimentError, TrainingError
 from selfremaster.core.experiments import Experiment, TrainSettings
 from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.schedules import Schedule
 from selfremaster.core.tensorfiles import read_tensors
-from selfremaster.core.training import CHECKPOINT_NAME
 from selfremaster.plugins.objectives.ssl_dual import SslDual
-from selfremaster.registry.assembling import assemble, load, train
+from selfremaster.registry.assembling import assemble, load
+from selfremaster.registry.runs import train
 from tests import tiny
 
 ROOT = Path(__file__).parents[1]

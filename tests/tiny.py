@@ -6,9 +6,12 @@ from typing import Any
 import torch
 
 from selfremaster.core import audio
+from selfremaster.core.bundles import write_bundle
 from selfremaster.core.experiments import Experiment
+from selfremaster.registry.assembling import assemble, resolve
 
 RATE = 22050
+BUNDLE = "vocoder.safetensors"
 VOCODER = {
     "name": "hifigan",
     "preset": "v3",
@@ -33,9 +36,12 @@ def speech_like(seconds: float, seed: int) -> torch.Tensor:
 
 
 def write_speech(folder: Path, files: int = 3, seconds: float = 1.0) -> Path:
-    """A folder of speech-like sounds."""
+    """A folder of speech-like sounds, and a bundle of a vocoder for them that knows nothing."""
     for number in range(files):
         audio.write(folder / f"{number}.wav", speech_like(seconds, number), RATE)
+    alone = {"vocoder": VOCODER, "analyzer": None, "channel": None}
+    voice = resolve(Experiment.from_mapping({"model": alone}))
+    write_bundle(folder / BUNDLE, assemble(voice), voice)
     return folder
 
 
@@ -44,6 +50,7 @@ def experiment(folder: Path, **changes: Any) -> Experiment:
     given: dict[str, Any] = {
         "name": "tiny",
         "model": {"vocoder": VOCODER, "analyzer": ANALYZER, "channel": CHANNEL},
+        "start": {"vocoder": str(folder / BUNDLE)},
         "objective": {"name": "ssl-dual", "beta": 0.1},
         "data": {
             "degraded": {"folder": str(folder)},

@@ -45,7 +45,7 @@ def judge(part: Any, promise: Promise, cases: Iterable[tuple[str, Inputs]]) -> P
             promise(part, **{argument: _fresh(inputs[argument]) for argument in asked})
         except ComponentError as error:
             return PromiseResult(name, summary, False, label, str(error))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return PromiseResult(name, summary, False, label, f"raises {one_line(error)}")
     return PromiseResult(name, summary, True)
 

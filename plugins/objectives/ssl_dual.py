@@ -48,6 +48,7 @@ class SslDual(Objective):
     config: SslDualConfig
     streams: ClassVar[tuple[str, ...]] = ("degraded", "clean")
     trained: ClassVar[tuple[str, ...]] = ("analyzer", "channel")
+    uses: ClassVar[tuple[str, ...]] = ("vocoder",)
 
     def __init__(self, config: SslDualConfig, reconstruction: Loss, feature: Loss) -> None:
         super().__init__(config)

@@ -71,25 +71,29 @@ def train(
     """
     for name in LOUD_LIBRARIES:
         logging.getLogger(name).setLevel(logging.ERROR)
+    from selfremaster.core.checkpoints import checkpoint_step
     from selfremaster.core.experiments import Experiment
-    from selfremaster.core.training import CHECKPOINT_NAME
-    from selfremaster.registry import assembling
+    from selfremaster.registry import runs
 
     wanted = Experiment.from_file(experiment, settings or ())
     folder = output or Path("runs") / wanted.name
+    if resume and checkpoint_step(folder) is None and not quiet:
+        note(f"{folder}: no checkpoint to go on from; beginning")
     with progress(quiet, "training", wanted.train.steps) as bar:
         report = _Report(wanted, bar, quiet=quiet)
         try:
             with _stopping_between_steps(report):
-                result = assembling.train(wanted, folder, resume=resume, report=report)
+                result = runs.train(wanted, folder, resume=resume, report=report)
         except KeyboardInterrupt:
-            if not (folder / CHECKPOINT_NAME).exists():
-                raise Interrupted("the run has not begun, nothing is saved") from None
+            saved = checkpoint_step(folder)
+            if saved is None:
+                raise Interrupted("nothing was saved yet") from None
             again = ["selfremaster", "train", str(experiment)]
             again += [word for text in settings or () for word in ("--set", text)]
             again += ["--output", str(folder), "--resume"]
-            saved = f"step {report.step} is saved, " if report.step else ""
-            raise Interrupted(f"{saved}go on with: {shlex.join(again)}") from None
+            raise Interrupted(f"step {saved} is saved, go on with: {shlex.join(again)}") from None
+    if result.rank:
+        return  # the first of several processes speaks for all
     if as_json:
         say_json(_as_json(result))
     elif not quiet:

@@ -1,0 +1,80 @@
+"""Checkpoints: everything that the rest of a run depends on, without pickles."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from selfremaster.core.errors import BundleError, ExperimentError
+from selfremaster.core.experiments import Experiment
+from selfremaster.core.tensorfiles import (
+    flatten,
+    read_header,
+    read_tensors,
+    unflatten,
+    write_tensors,
+)
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+
+MAY_CHANGE = frozenset(
+    f"train.{name}"
+    for name in (
+        "steps",
+        "minutes",
+        "log_every",
+        "validate_every",
+        "save_every",
+        "device",
+        "devices",
+        "strategy",
+    )
+) | {"name", "data.workers"}
+"""Settings that a resumed run may have otherwise than the interrupted one."""
+
+
+def write_checkpoint(folder: Path, state: Mapping[str, Any], experiment: Experiment) -> None:
+    """Write nested tensors and plain values, with the experiment that they belong to; atomic."""
+    tensors, plain = flatten(state)
+    header = {
+        "kind": "checkpoint",
+        "state": plain,
+        "experiment": experiment.model_dump(mode="json"),
+    }
+    write_tensors(folder / CHECKPOINT_NAME, tensors, {**header, "step": state["step"]})
+
+
+def read_checkpoint(folder: Path, experiment: Experiment) -> Mapping[str, Any]:
+    """The state in a run's folder.
+
+    Raises `BundleError` for a file that is damaged or no checkpoint, and `ExperimentError` where
+    the experiment has changed in a way that the checkpoint cannot follow.
+    """
+    path = folder / CHECKPOINT_NAME
+    tensors, header = read_tensors(path)
+    if header.get("kind") != "checkpoint":
+        raise BundleError(f"{path}: is a {header.get('kind')}, not a checkpoint")
+    before = _flat(header.get("experiment", {}))
+    now = _flat(experiment.model_dump(mode="json"))
+    for name in sorted(before.keys() | now.keys()):
+        if name not in MAY_CHANGE and before.get(name) != now.get(name):
+            raise ExperimentError(
+                f"{path}: was written with {name}={before.get(name)}, the experiment says "
+                f"{now.get(name)}; set it back, or begin in another folder"
+            )
+    state: Mapping[str, Any] = unflatten(tensors, header["state"])
+    return state
+
+
+def checkpoint_step(folder: Path) -> int | None:
+    """How many steps the checkpoint of a run holds; none where there is no checkpoint."""
+    path = folder / CHECKPOINT_NAME
+    return int(read_header(path)["step"]) if path.is_file() else None
+
+
+def _flat(given: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        return {prefix: given}
+    flat: dict[str, Any] = {}
+    for name, value in given.items():
+        flat |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return flat
