@@ -272,7 +272,7 @@ def main(words: Sequence[str] | None = None) -> int:
         given[name] = None if given[name] is None else tuple(given[name])
     try:
         print(run(Settings(**given)))
-    except SelfRemasterError as error:
+    except (SelfRemasterError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

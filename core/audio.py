@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -135,7 +135,7 @@ def _opened(path: PathLike) -> Iterator[soundfile.SoundFile]:
         yield file
 
 
-def _source(path: Path) -> bytes | io.BytesIO:
+def _source(path: Path) -> Any:  # names in bytes hold any name; the library's types know of none
     return stating_its_length(path) or os.fsencode(path)
 
 
@@ -195,7 +195,8 @@ def _blocks(
     done = 0
     while done < wanted:
         try:
-            block = file.read(min(BLOCK_SAMPLES, wanted - done), dtype="float32", always_2d=True)
+            read = file.read(min(BLOCK_SAMPLES, wanted - done), dtype="float32", always_2d=True)
+            block = cast("npt.NDArray[np.float32]", read)
         except soundfile.SoundFileError:
             block = np.empty((0, info.channels), np.float32)
         if not len(block):
@@ -262,9 +263,10 @@ def write(
     elif container == "WAV" and like is not None and like.format in {"WAVEX", "RF64"}:
         container = like.format
     with write_atomically(place) as temporary:
+        name: Any = os.fsencode(temporary)
         try:
             with soundfile.SoundFile(
-                os.fsencode(temporary), "w", sample_rate, channels, stored, format=container
+                name, "w", sample_rate, channels, stored, format=container
             ) as file:
                 for start in range(0, samples, BLOCK_SAMPLES):
                     file.write(_stored(sound[:, start : start + BLOCK_SAMPLES].T, stored))

@@ -17,6 +17,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic.annotated_handlers import GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from selfremaster.core.errors import ComponentError
 
@@ -37,6 +39,9 @@ NAME_PATTERN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_SHOWN = 60  # characters of a bad value that a message repeats
 API_VERSION = 1
 """The version of the interfaces; a plugin may state the one it was written for."""
+
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises: the others for values that are none of their type, such as 2024-13-01."""
 
 
 class ComponentInfo(NamedTuple):
@@ -103,6 +108,26 @@ class ComponentSpec(BaseModel):
         return {"name": self.name, **self.settings} if self.settings else self.name
 
     @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """A part as it is read and written, not as it is kept."""
+        del core_schema, handler
+        return {
+            "title": "Part",
+            "description": "NAME, NAME:key=value,key=value, or a mapping {name: NAME, key: value}",
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {"name": {"type": "string"}},
+                    "required": ["name"],
+                    "additionalProperties": True,
+                },
+            ],
+        }
+
+    @classmethod
     def parse(cls, given: "str | Mapping[str, Any] | ComponentSpec") -> Self:
         """Read a part from text or a mapping; raises `ComponentError`."""
         if isinstance(given, cls):
@@ -164,7 +189,7 @@ def split_text(text: str) -> tuple[str, dict[str, Any]]:
             raise ValueError(f"{key!r} is set twice in {text!r}")
         try:
             settings[key] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):  # ValueError: a date that is none, such as 2024-13-01
+        except YAML_ERRORS:
             raise ValueError(f"the value in {piece.strip()!r} cannot be read as YAML") from None
     return name, settings
 

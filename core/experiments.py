@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from selfremaster.core.components import (
+    YAML_ERRORS,
     AnalyzerSpec,
     ChannelSpec,
     ComponentSpec,
@@ -17,16 +18,18 @@ from selfremaster.core.components import (
     default_part,
     describe,
 )
-from selfremaster.core.errors import ComponentError, ExperimentError
+from selfremaster.core.errors import ComponentError, ExperimentError, one_line
 
 MODULES = ("analyzer", "vocoder", "channel")
 """The modules of a model that have weights, and can start from those of a bundle."""
 
 
 class Settings(BaseModel):
-    """A section of an experiment: immutable, unknown keys refused."""
+    """A section of an experiment: immutable, unknown keys refused, all numbers finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class ModelSettings(Settings):
@@ -112,7 +115,10 @@ class ScheduleSettings(Settings):
 
     name: Annotated[
         Literal["constant", "cosine", "plateau"],
-        Field(description="constant; falling as a cosine does; or lower where nothing improves"),
+        Field(
+            description="constant; falling as a cosine to the last of the steps (not minutes); "
+            "or lower where nothing improves"
+        ),
     ] = "plateau"
     warmup_steps: Annotated[int, Field(ge=0, description="steps of linear rise at the start")] = 0
     factor: Annotated[float, Field(gt=0, lt=1, description="plateau: factor of each reduction")] = (
@@ -124,6 +130,9 @@ class ScheduleSettings(Settings):
     minimum: Annotated[float, Field(ge=0, description="lowest learning rate")] = 1e-5
 
 
+Momentum = Annotated[float, Field(ge=0, lt=1)]
+
+
 class TrainSettings(Settings):
     """How the run goes."""
 
@@ -132,7 +141,7 @@ class TrainSettings(Settings):
         float | None, Field(gt=0, description="stop after so many minutes, if that comes first")
     ] = None
     learning_rate: Annotated[float, Field(gt=0, le=1, description="at the start")] = 1e-3
-    betas: Annotated[tuple[float, float], Field(description="momenta of Adam")] = (0.9, 0.999)
+    betas: Annotated[tuple[Momentum, Momentum], Field(description="momenta of Adam")] = (0.9, 0.999)
     weight_decay: Annotated[float, Field(ge=0, description="decoupled, as in AdamW")] = 0.0
     clip_gradient: Annotated[
         float | None, Field(gt=0, description="largest gradient norm of each update")
@@ -160,6 +169,8 @@ class TrainSettings(Settings):
     def _check_devices(self) -> Self:
         if self.devices > 1 and self.strategy != "ddp":
             raise ValueError(f"devices={self.devices} needs strategy: ddp")
+        if self.precision == "16-mixed" and self.device.partition(":")[0] == "cpu":
+            raise ValueError("precision=16-mixed is not for device cpu; take bf16-mixed or 32-true")
         return self
 
 
@@ -222,6 +233,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise ExperimentError(f"{path}{where}: is not YAML: {reason}") from None
+    except YAML_ERRORS as error:
+        raise ExperimentError(
+            f"{path}: a value cannot be read as YAML ({one_line(error)}); put text in quotes"
+        ) from None
     if not isinstance(given, dict):
         raise ExperimentError(
             f"{path}: holds no settings; write lines such as `objective: ssl-dual`"
@@ -240,7 +255,7 @@ def override_setting(given: dict[str, Any], override: str) -> None:
         raise ExperimentError(f"--set {override!r} is not a.b=c")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except YAML_ERRORS:
         raise ExperimentError(f"--set {override!r}: the value cannot be read as YAML") from None
     current = given
     for position, key in enumerate(keys[:-1]):

@@ -260,11 +260,13 @@ class Loss(Component, nn.Module):
 
     Shape: for ``takes = "wave"`` two waves (batch, samples), for ``takes = "features"`` two maps
     (batch, channels, frames) -> scalar, at least 0 and finite for finite input. The longer input is
-    cut to the shorter one.
+    cut to the shorter one. ``is_mean`` says that the loss of a batch is the mean of its items' own,
+    so that the size of a batch does not change what is learned.
     """
 
     kind = "loss"
     takes: ClassVar[Literal["wave", "features"]] = "wave"
+    is_mean: ClassVar[bool] = True
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__()
@@ -279,8 +281,10 @@ class AdversarialLoss(Loss):
     """A loss that learns itself: its own parameters are discriminators.
 
     `forward` is the generator's side; `discriminator_loss` the side that the discriminators are
-    trained by. Both take waves.
+    trained by. Both take waves. The weights of the discriminators may hang on the whole batch.
     """
+
+    is_mean: ClassVar[bool] = False
 
     def discriminator_loss(self, estimate: Tensor, target: Tensor) -> Tensor:
         """How badly the discriminators tell the estimate from the target."""

@@ -124,7 +124,9 @@ class Model(nn.Module):
 
 def check_wave(wave: Tensor | np.ndarray) -> Tensor:
     """The wave as a tensor, (samples,) or (channels, samples); raises `AudioError`."""
-    tensor = torch.from_numpy(np.ascontiguousarray(wave)) if isinstance(wave, np.ndarray) else wave
+    tensor = _from_numpy(wave) if isinstance(wave, np.ndarray) else wave
+    if not isinstance(tensor, Tensor):
+        raise AudioError(f"a wave in a {type(wave).__name__}; give a numpy array or a torch tensor")
     if tensor.ndim not in (1, 2):
         raise AudioError(
             f"a wave of shape {tuple(tensor.shape)}; give (samples,) or (channels, samples)"
@@ -137,6 +139,14 @@ def check_wave(wave: Tensor | np.ndarray) -> Tensor:
         position = int((~torch.isfinite(tensor)).nonzero()[0, -1])
         raise AudioError(f"sample {position} is not a finite number; repair the wave first")
     return tensor.detach()
+
+
+def _from_numpy(wave: np.ndarray) -> Tensor:
+    """A tensor of the same numbers; a copy where torch cannot share them."""
+    if wave.dtype.kind != "f" or wave.dtype.itemsize > 8:
+        raise AudioError(f"a wave of {wave.dtype}; give float32 or float64 with full scale 1")
+    native = wave.dtype.newbyteorder("=")
+    return torch.from_numpy(np.require(wave, dtype=native, requirements=["C", "W", "E"]))
 
 
 def match_level(wave: Tensor, reference: Tensor) -> Tensor:

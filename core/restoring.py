@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from selfremaster.core import audio, jobs
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
+from selfremaster.core.files import write_atomically
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job
@@ -68,24 +70,29 @@ def _restore(
     references: Mapping[Path, Path],
     job: Job,
 ) -> Restored:
-    started = time.monotonic()
+    """Read, restore, measure and draw one file; only then is anything written."""
     info = audio.inspect(job.source)
+    reference = _reference(references.get(job.source), info.sample_rate) if metrics else None
+    started = time.monotonic()
     recording, sample_rate = audio.read(job.source)
-    try:
-        restored = model.restore(recording, sample_rate)
-    except AudioError as error:
-        raise AudioError(f"{job.source}: {error}") from None
-    audio.write(job.target, restored, sample_rate, like=info)
-    took_seconds = time.monotonic() - started
     before: dict[str, float] = {}
     after: dict[str, float] = {}
-    if metrics:
-        reference = _reference(references.get(job.source), sample_rate)
-        before = measure(metrics, recording, sample_rate, reference)
-        after = measure(metrics, restored, sample_rate, reference)
+    try:
+        restored = model.restore(recording, sample_rate)
+        took_seconds = time.monotonic() - started
+        if metrics:
+            before = measure(metrics, recording, sample_rate, reference)
+            after = measure(metrics, restored, sample_rate, reference)
+    except (AudioError, ComponentError) as error:
+        raise type(error)(f"{job.source}: {error}") from None
     picture = job.beside(PICTURE_SUFFIX) if pictures else None
-    if picture:
-        _draw(picture, {"input": recording, "restored": restored}, sample_rate)
+    with ExitStack() as stack:
+        if picture:  # takes its place after the sound has taken its own
+            drawn = stack.enter_context(write_atomically(picture))
+            _draw(drawn, {"input": recording, "restored": restored}, sample_rate)
+        started = time.monotonic()
+        audio.write(job.target, restored, sample_rate, like=info)
+        took_seconds += time.monotonic() - started
     return Restored(job.source, job.target, info.seconds, took_seconds, picture, before, after)
 
 

@@ -24,7 +24,6 @@ __all__ = [
     "entries_from",
     "fixed_segments",
     "loader",
-    "whole_files",
 ]
 
 MARGIN_SAMPLES = 512
@@ -178,19 +177,6 @@ def fixed_segments(
     )
 
 
-def whole_files(
-    entries: Sequence[Entry], sample_rate: int, peak_db: float | None = -3.0
-) -> Iterator[tuple[Entry, Tensor]]:
-    """Every file as a whole, (samples,), averaged to one channel, resampled and levelled.
-
-    Without a level (None) the sound is as loud as in its file.
-    """
-    for entry in entries:
-        wave, from_hz = audio.read(entry.path)
-        sound = audio.resample(_average(wave), from_hz, sample_rate)
-        yield entry, sound if peak_db is None else audio.normalise_peak(sound, peak_db)
-
-
 class _Careful(Dataset["dict[str, Tensor] | SelfRemasterError"]):
     """Hands an error over as an item: a worker process would make a page of its one line."""
 
@@ -239,7 +225,6 @@ def loader(
     workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
-    pin_memory: bool = False,
 ) -> Iterator[dict[str, Tensor]]:
     """Batches without end, beginning with an item; the same whatever the number of workers.
 
@@ -260,7 +245,6 @@ def loader(
         num_workers=workers,
         collate_fn=_batch,
         generator=torch.Generator(),
-        pin_memory=pin_memory,
     )
     return _raising(batches)
 

@@ -7,21 +7,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from selfremaster.core.bundles import read_bundle
-from selfremaster.core.checkpoints import CHECKPOINT_NAME
+from selfremaster.core.bundles import read_bundle, write_bundle
+from selfremaster.core.checkpoints import CHECKPOINT_NAME, checkpoint_step
 from selfremaster.core.errors import BundleError, ExperimentError, TrainingError
 from selfremaster.core.experiments import Experiment, TrainSettings
 from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.schedules import Schedule
 from selfremaster.core.tensorfiles import read_tensors
 from selfremaster.plugins.objectives.ssl_dual import SslDual
-from selfremaster.registry.assembling import assemble, load
+from selfremaster.registry.assembling import assemble, resolve
 from selfremaster.registry.runs import train
 from tests import tiny
 
@@ -56,16 +57,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
 def test_only_the_modules_of_the_objective_move(speech: Path, tmp_path: Path) -> None:
     experiment = tiny.experiment(speech)
     train(experiment, tmp_path)
-    before, after = assemble(experiment), load(tmp_path)
+    before, after = assemble(experiment).state_dict(), weights(tmp_path)
+    started = read_bundle(speech / tiny.BUNDLE).tensors
+    for name, value in after.items():
+        part = name.partition(".")[0]
+        if part == "vocoder":
+            assert torch.equal(value, started[name])
     moved = {
         name.partition(".")[0]
-        for name, value in after.analyzer.state_dict(prefix="analyzer.").items()  # type: ignore[union-attr]  # a module
-        if not torch.equal(value, before.state_dict()[name])
+        for name, value in after.items()
+        if not name.startswith("vocoder.") and not torch.equal(value, before[name])
     }
-    assert moved == {"analyzer"}
-    wave = tiny.speech_like(0.2, 9)
-    mel = before.features(wave)
-    torch.testing.assert_close(before.vocoder.eval()(mel), after.vocoder(mel))
+    assert moved == {"analyzer", "channel"}
 
 
 def _start(experiment: Path, output: Path, *more: str) -> "subprocess.Popen[bytes]":
@@ -95,10 +98,8 @@ def test_a_killed_run_resumes_to_the_same_bits(speech: Path, tmp_path: Path) -> 
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    _, header = read_tensors(tmp_path / "killed" / CHECKPOINT_NAME)
-    step = dict(zip(header["state"]["keys"], header["state"]["values"], strict=True))["step"][
-        "value"
-    ]
+    step = checkpoint_step(tmp_path / "killed")
+    assert step is not None
     assert 0 < step < 400
     whole = tiny.experiment(speech, train={**changes, "steps": step + 5})
     train(whole, tmp_path / "killed", resume=True)
@@ -114,7 +115,14 @@ def _log(folder: Path) -> list[list[str]]:
 
 
 def test_two_processes_learn_as_one_with_the_batch_of_both(speech: Path, tmp_path: Path) -> None:
-    both: dict[str, Any] = {"steps": 3, "clip_gradient": None}
+    plateau = {"name": "plateau", "patience": 0}
+    both: dict[str, Any] = {
+        "steps": 3,
+        "minutes": 10,
+        "clip_gradient": None,
+        "validate_every": 1,
+        "schedule": plateau,
+    }
     one = tiny.experiment(speech, train=both, data={"batch_size": 4})
     two = tiny.experiment(speech, train={**both, "devices": 2, "strategy": "ddp"})
     path = tmp_path / "two.yaml"
@@ -134,45 +142,165 @@ def test_a_run_is_not_overwritten_by_another(speech: Path, tmp_path: Path) -> No
         train(tiny.experiment(speech), tmp_path)
 
 
-def test_a_checkpoint_of_another_model_is_refused(speech: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": {"analyzer": {**tiny.ANALYZER, "widths": [8, 8]}}}, "widths=.*4, 8.*8, 8"),
+        ({"seed": 5}, "was written with seed=0, the experiment says 5; set it back"),
+        ({"data": {"batch_size": 3}}, "batch_size=2"),
+    ],
+)
+def test_a_checkpoint_of_another_experiment_is_refused_and_nothing_is_changed(
+    changes: dict[str, Any], words: str, speech: Path, tmp_path: Path
+) -> None:
     train(tiny.experiment(speech), tmp_path)
-    wider = {"analyzer": {**tiny.ANALYZER, "widths": [8, 8]}}
-    with pytest.raises(BundleError, match="size mismatch"):
-        train(tiny.experiment(speech, model=wider), tmp_path, resume=True)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(ExperimentError, match=words):
+        train(tiny.experiment(speech, **changes), tmp_path, resume=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_checkpoint_is_not_taken_further_with_another_vocoder(
+    tmp_path: Path,
+) -> None:
+    speech = tiny.write_speech(tmp_path / "speech", files=2, seconds=0.3)
+    train(tiny.experiment(speech), tmp_path / "run")
+    other = resolve(tiny.experiment(speech, model={"analyzer": None, "channel": None}, seed=8))
+    write_bundle(speech / tiny.BUNDLE, assemble(other), other)
+    with pytest.raises(BundleError, match="the bundles that the run started from have changed"):
+        train(tiny.experiment(speech), tmp_path / "run", resume=True)
 
 
 class Failing(SslDual):
-    """Gives a loss that is no number at step 3."""
+    """Gives a loss, or only a gradient, that is no number at step 3."""
+
+    gradient_alone: ClassVar[bool] = False
 
     def losses(self, model: Any, batch: Any, context: StepContext) -> Any:
         """Those of dual learning, until then."""
         for step in super().losses(model, batch, context):
-            bad = step.total * (float("nan") if context.step == 3 else 1.0)
-            yield StepLosses(bad, step.parts)
+            total = step.total
+            if context.step == 3:
+                total = (
+                    total + (total - total.detach()).sqrt() if self.gradient_alone else total / 0
+                )
+            yield StepLosses(total, step.parts)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
-    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("gradient_alone", [False, True])
+def test_numbers_that_are_none_stop_the_run_and_keep_the_checkpoint(
+    gradient_alone: bool, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("selfremaster.plugins.objectives.ssl_dual.SslDual", Failing)
-    with pytest.raises(
-        TrainingError, match=r"the loss at step 3 is nan; lower train\.learning_rate"
-    ):
+    monkeypatch.setattr(Failing, "gradient_alone", gradient_alone)
+    what = "gradient" if gradient_alone else "loss"
+    words = rf"the {what} at step 3 is (inf|nan); lower train\.learning_rate .* --resume"
+    with pytest.raises(TrainingError, match=words):
         train(tiny.experiment(speech), tmp_path)
-    assert read_tensors(tmp_path / CHECKPOINT_NAME)[1]["kind"] == "checkpoint"
+    tensors, header = read_tensors(tmp_path / CHECKPOINT_NAME)
+    assert header["step"] == 2
+    assert all(bool(value.isfinite().all()) for value in tensors.values())
+    assert not (tmp_path / "model.safetensors").exists()
 
 
-def test_an_interrupt_saves_a_checkpoint(speech: Path, tmp_path: Path) -> None:
+ADVERSARIAL = {
+    "name": "vocoder",
+    "adversarial": {"name": "adversarial", "preset": "small", "periods": [2], "scales": 1},
+    "adversarial_from": 2,
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"objective": ADVERSARIAL},
+        {
+            "model": {"analyzer": {**tiny.ANALYZER, "norm": "batch"}},
+            "train": {
+                "steps": 6,
+                "keep": "best",
+                "validate_every": 1,
+                "schedule": {"name": "plateau", "patience": 0},
+            },
+        },
+    ],
+    ids=["dual", "adversarial", "best"],
+)
+def test_an_interrupted_run_goes_on_to_the_same_bits(
+    changes: dict[str, Any], speech: Path, tmp_path: Path
+) -> None:
     def interrupt(progress: Any) -> None:
-        if progress.step == 1:
+        if progress.step == 3:
             raise KeyboardInterrupt
 
-    experiment = tiny.experiment(speech)
+    source = {"folder": str(speech)}
+    held_out = {"held_out_degraded": source, "held_out_clean": source, "held_out_segments": 2}
+    experiment = tiny.experiment(speech, data=held_out, **changes)
     with pytest.raises(KeyboardInterrupt):
         train(experiment, tmp_path / "broken", report=interrupt)
+    assert checkpoint_step(tmp_path / "broken") == 3
     train(experiment, tmp_path / "broken", resume=True)
     train(experiment, tmp_path / "whole")
     assert_same(weights(tmp_path / "broken"), weights(tmp_path / "whole"))
+    assert _log(tmp_path / "broken") == _log(tmp_path / "whole")
+
+
+class Worsening(SslDual):
+    """Says that held-out speech is learned best after two steps."""
+
+    def validation_losses(self, model: Any, batch: Any, context: StepContext) -> dict[str, Tensor]:
+        """The distance from step 2."""
+        return {"total": torch.tensor(abs(context.step - 2.0))}
+
+
+def test_the_best_weights_are_kept_and_the_rate_falls_when_nothing_improves(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = {"folder": str(speech)}
+    held_out = {"held_out_degraded": source, "held_out_clean": source, "held_out_segments": 2}
+    plateau = {"name": "plateau", "patience": 0}
+    changes: dict[str, Any] = {"validate_every": 1, "schedule": plateau}
+    monkeypatch.setattr("selfremaster.plugins.objectives.ssl_dual.SslDual", Worsening)
+    best = tiny.experiment(speech, data=held_out, train={**changes, "keep": "best"})
+    train(best, tmp_path / "best")
+    train(tiny.experiment(speech, data=held_out, train=changes), tmp_path / "last")
+    two = tiny.experiment(speech, data=held_out, train={**changes, "steps": 2})
+    train(two, tmp_path / "two")
+    assert_same(weights(tmp_path / "best"), weights(tmp_path / "two"))
+    last = weights(tmp_path / "last")
+    assert any(
+        not torch.equal(value, last[name]) for name, value in weights(tmp_path / "two").items()
+    )
+    rates = [float(row[3]) for row in _log(tmp_path / "last") if row[2] == "learning_rate"]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4])
+
+
+def test_a_tight_limit_of_the_gradient_slows_learning(speech: Path, tmp_path: Path) -> None:
+    moved = {}
+    for name, limit in (("free", None), ("tight", 1e-12)):
+        experiment = tiny.experiment(speech, train={"clip_gradient": limit, "steps": 1})
+        before = assemble(experiment).state_dict()
+        train(experiment, tmp_path / name)
+        after = weights(tmp_path / name)
+        moved[name] = max(
+            float((after[key] - before[key]).abs().max())
+            for key in after
+            if key.startswith("analyzer.")
+        )
+    assert moved["tight"] < 0.1 * moved["free"]
+
+
+def test_sounds_and_spectrograms_are_logged_without_held_out_speech(
+    speech: Path, tmp_path: Path
+) -> None:
+    train(tiny.experiment(speech, train={"steps": 2}), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    wanted = {"degraded", "clean", "copy-synthesis", "restored"}
+    assert set(events.Tags()["audio"]) == wanted
+    assert set(events.Tags()["images"]) == wanted
+    assert "train/reconstruction" in events.Tags()["scalars"]
 
 
 def test_held_out_loss_is_logged_and_the_best_weights_are_kept(
@@ -209,9 +337,35 @@ def test_objectives_learn_a_second_of_speech(objective: str, speech: Path, tmp_p
     assert sum(values[-5:]) < 0.8 * sum(values[:5])
 
 
-def test_minutes_end_a_run(speech: Path, tmp_path: Path) -> None:
-    result = train(tiny.experiment(speech, train={"minutes": 1e-6, "steps": 50}), tmp_path)
+def test_minutes_end_a_run_after_a_validation(speech: Path, tmp_path: Path) -> None:
+    source = {"folder": str(speech)}
+    held_out = {"held_out_degraded": source, "held_out_clean": source, "held_out_segments": 2}
+    experiment = tiny.experiment(
+        speech, data=held_out, train={"minutes": 1e-6, "steps": 50, "validate_every": 20}
+    )
+    result = train(experiment, tmp_path)
     assert (result.stopped, result.steps) == ("minutes", 1)
+    assert result.held_out["total"] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"start": {}}, r"vocoder hifigan is used as it is, and nobody has trained its weights"),
+        ({"model": {"output": "hifigan:preset=v3"}}, r"model.output: nobody has trained"),
+        ({"train": {"keep": "best"}}, r"train.keep=best needs held-out speech to tell; set"),
+        (
+            {"data": {"held_out_clean": {"folder": "examples/speech"}}},
+            r"needs held-out degraded speech beside clean; set data.held_out_degraded",
+        ),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(
+    changes: dict[str, Any], words: str, speech: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ExperimentError, match=words):
+        train(tiny.experiment(speech, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def schedule(name: str, **settings: Any) -> Schedule:

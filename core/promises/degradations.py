@@ -9,7 +9,13 @@ from torch import Tensor
 
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Degradation
-from selfremaster.core.promises.inputs import RATE_HZ, noise, speech_like, wave_cases
+from selfremaster.core.promises.inputs import (
+    DELAY_TOLERANCE_SECONDS,
+    RATE_HZ,
+    noise,
+    speech_like,
+    wave_cases,
+)
 from selfremaster.core.promises.judging import (
     demand,
     demand_close,
@@ -20,7 +26,6 @@ from selfremaster.core.promises.judging import (
     untouched,
 )
 
-DELAY_TOLERANCE_SECONDS = 0.002  # the group delay of ordinary filters
 LOUDEST_THAT_LEARNS = 1000.0  # full scale is 1; at the largest numbers gradients overflow
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from selfremaster.core.promises.judging import seeded
 
 RATE_HZ = 22050
+DELAY_TOLERANCE_SECONDS = 0.002  # the group delay of ordinary filters
 
 
 def noise(batch: int, samples: int, seed: int = 1, level: float = 0.2) -> Tensor:

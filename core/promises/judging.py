@@ -52,6 +52,8 @@ def judge(part: Any, promise: Promise, cases: Iterable[tuple[str, Inputs]]) -> P
 
 def _fresh(given: Any) -> Any:
     """A copy, so that a part that changes its input does not spoil the next promise's."""
+    if isinstance(given, Mapping):
+        return {name: _fresh(value) for name, value in given.items()}
     return given.clone() if isinstance(given, Tensor) else given
 
 

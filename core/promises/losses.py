@@ -28,6 +28,40 @@ def gives_one_number(part: Loss, estimate: Tensor, target: Tensor) -> None:
     demand(loss >= 0, f"the loss is {loss:.4g}, below 0")
 
 
+def keeps_the_precision(part: Loss, estimate: Tensor, target: Tensor) -> None:
+    """Counts in float32 for float32; if it has no weights, takes float64 and counts in either."""
+    with torch.no_grad(), evaluating(part):
+        loss = part(estimate, target)
+        demand(loss.dtype == torch.float32, f"the loss of float32 is {loss.dtype}")
+        if any(True for _ in part.parameters()):
+            return
+        exact = part(estimate.double(), target.double())
+    allowed = (torch.float32, torch.float64)
+    demand(exact.dtype in allowed, f"the loss of float64 is {exact.dtype}")
+    demand_close(exact, loss, "the loss in float64", 1e-3)
+
+
+def repeats_itself(part: Loss, estimate: Tensor, target: Tensor) -> None:
+    """Gives the same number for the same pair, and uses no chance."""
+    state = torch.random.get_rng_state()
+    with torch.no_grad(), evaluating(part):
+        first, second = (part(estimate, target) for _ in range(2))
+    demand(torch.equal(first, second), f"the loss is {first:.6g}, then {second:.6g}")
+    demand(torch.equal(torch.random.get_rng_state(), state), "draws from the global generator")
+
+
+def is_the_mean_of_its_items(part: Loss, estimate: Tensor, target: Tensor) -> None:
+    """Gives for a batch the mean of what it gives for its items, if it says ``is_mean``."""
+    if not part.is_mean:
+        return
+    with torch.no_grad(), evaluating(part):
+        alone = [
+            part(item[None], wanted[None]) for item, wanted in zip(estimate, target, strict=True)
+        ]
+        mean = torch.stack(alone).mean()
+        demand_close(part(estimate, target), mean, "the loss of a batch", 1e-4)
+
+
 def has_a_gradient(part: Loss, estimate: Tensor, target: Tensor) -> None:
     """Sends a finite gradient to the estimate."""
     asking = estimate.clone().requires_grad_()
@@ -105,6 +139,9 @@ def cases(part: Loss, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 PROMISES = (
     gives_one_number,
+    keeps_the_precision,
+    repeats_itself,
+    is_the_mean_of_its_items,
     has_a_gradient,
     pulls_at_what_differs,
     is_zero_for_equals,

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Analyzer, Channel, Vocoder
-from selfremaster.core.promises.inputs import log_mels, noise, speech_like
+from selfremaster.core.promises.inputs import (
+    DELAY_TOLERANCE_SECONDS,
+    RATE_HZ,
+    log_mels,
+    noise,
+    speech_like,
+)
 from selfremaster.core.promises.judging import (
     demand,
     demand_close,
@@ -18,6 +24,9 @@ from selfremaster.core.promises.judging import (
     evaluating,
     untouched,
 )
+
+FRAMES_AROUND = 12  # on either side of the frame whose place is sought
+LOUDER = 3.0  # log-mel, 26 dB: what a frame is raised by, to be heard above its neighbours
 
 
 def analyses_any_length(part: Analyzer, log_mel: Tensor) -> None:
@@ -93,6 +102,26 @@ def lets_features_learn(part: Vocoder, features: Tensor, source: Tensor) -> None
         demand_gradient(part(asking, source), asking, "the features", allow_zero=True)
 
 
+def speaks_each_frame_where_it_lies(part: Vocoder, features: Tensor, source: Tensor) -> None:
+    """Changes the sound around sample k * hop when frame k changes, to within one hop.
+
+    The bound cannot be half a hop: upsampling that was never trained puts frame k half a hop late,
+    between k * hop and (k + 1) * hop, and it is training that moves it to its place.
+    """
+    frame = features.shape[-1] // 2
+    if features.shape[-1] < FRAMES_AROUND or not bool(source.any(dim=-1).all()):
+        return
+    louder = features.clone()
+    louder[..., frame] += LOUDER
+    with torch.no_grad(), evaluating(part):
+        changed = part(louder, source) - part(features, source)
+    centre = _centre(changed) / part.hop_samples
+    demand(
+        bool(((centre - frame).abs() <= 1).all()),
+        f"frame {frame} of {features.shape[-1]} is heard at {_told(centre)} hops",
+    )
+
+
 def says_that_it_needs_a_source(part: Vocoder, features: Tensor) -> None:
     """Without a source, speaks all the same or raises `ComponentError`, as it says."""
     try:
@@ -110,7 +139,9 @@ def vocoder_cases(part: Vocoder, context: Any) -> Iterator[tuple[str, dict[str, 
     sounds = [speech_like(4 * part.hop_samples - 1, sample_rate=part.sample_rate)]
     sounds.append(torch.zeros_like(sounds[0]))
     sounds.append(noise(1, sounds[0].shape[-1]))
+    lasting = noise(1, 2 * FRAMES_AROUND * part.hop_samples - 1)
     for label, source in (
+        ("lasting noise", lasting),
         ("something like speech", sounds[0]),
         ("silence", sounds[1]),
         ("one frame", sounds[0][:, : part.hop_samples - 1] if part.hop_samples > 1 else sounds[0]),
@@ -162,6 +193,21 @@ def lets_both_modules_learn(part: Channel, wave: Tensor, channel_features: Tenso
         demand_finite(to_features, "the gradient to the channel features")
 
 
+def delays_nothing(part: Channel) -> None:
+    """Puts out a click where it was, to within the 2 ms of ordinary filters."""
+    for samples, place in ((4001, 2000), (3000, 1777)):
+        click = torch.zeros(1, samples)
+        click[0, place] = 0.5
+        channel_features = noise(1, part.channel_dim, seed=5, level=0.5)
+        with torch.no_grad(), evaluating(part):
+            changed = part(click, channel_features) - part(click * 0, channel_features)
+        if not changed.any():
+            continue
+        late = float(_centre(changed)) - place
+        allowed = DELAY_TOLERANCE_SECONDS * RATE_HZ
+        demand(abs(late) <= allowed, f"a click comes out {late:.0f} samples late")
+
+
 def channel_cases(part: Channel, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Waves of lengths that pooling finds hard, with random channel features."""
     del context
@@ -174,6 +220,16 @@ def channel_cases(part: Channel, context: Any) -> Iterator[tuple[str, dict[str, 
     yield "a batch", _channel_case(part, batch)
 
 
+def _centre(sound: Tensor) -> Tensor:
+    """Where the energy of each wave of a batch lies, in samples; NaN for silence."""
+    energy = sound.double().square()
+    return (energy * torch.arange(sound.shape[-1])).sum(dim=-1) / energy.sum(dim=-1)
+
+
+def _told(numbers: Tensor) -> str:
+    return ", ".join(f"{number:.2f}" for number in numbers.tolist())
+
+
 def _channel_case(part: Channel, wave: Tensor) -> dict[str, Any]:
     features = noise(wave.shape[0], part.channel_dim, seed=5, level=0.5)
     return {"wave": wave, "channel_features": features}
@@ -184,6 +240,12 @@ VOCODER_PROMISES = (
     speaks_every_frame,
     speaks_each_item_alone,
     lets_features_learn,
+    speaks_each_frame_where_it_lies,
     says_that_it_needs_a_source,
 )
-CHANNEL_PROMISES = (keeps_the_length, damages_each_wave_alone, lets_both_modules_learn)
+CHANNEL_PROMISES = (
+    keeps_the_length,
+    damages_each_wave_alone,
+    lets_both_modules_learn,
+    delays_nothing,
+)

@@ -67,14 +67,25 @@ class Convolution(nn.Module):
         padding, dilation = (0, self.padding), (1, self.dilation)
         return functional.conv2d(hidden, weight, self.bias, 1, padding, dilation)
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Tensor],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
         kept = f"{prefix}weight_g", f"{prefix}weight_v"
         if self.folded and all(key in state_dict for key in kept):
             state_dict[f"{prefix}weight"] = _fold(*(state_dict.pop(key) for key in kept))
         elif not self.folded and f"{prefix}weight" in state_dict:
             weight = state_dict.pop(f"{prefix}weight")
             state_dict[kept[0]], state_dict[kept[1]] = _norm(weight), weight
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
 
 def _norm(weight: Tensor) -> Tensor:
