@@ -150,6 +150,7 @@ def test_the_same_settings_give_the_same_numbers(
         ({"--degradation": "band-limt"}, "did you mean 'band-limit'"),
         ({"--split": "tset"}, "did you mean 'test'"),
         ({"--metrics": "lsdd"}, "did you mean 'lsd'"),
+        ({"--model": "m" * 300}, "File name too long"),
     ],
 )
 def test_wrong_words_are_one_line(

@@ -2,6 +2,7 @@
 
 # ruff: noqa: D102  # the broken parts' methods are those of the interfaces
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -21,9 +22,13 @@ from selfremaster.core.interfaces import (
     Objective,
     Parameters,
     Restorer,
+    StepContext,
+    StepLosses,
     Vocoder,
 )
-from selfremaster.core.promises import check, common, run
+from selfremaster.core.models import Model
+from selfremaster.core.promises import Context, check, common, objectives, run
+from selfremaster.core.promises.stubs import StubFeatures, StubVocoder, stub_model
 
 
 class Broken(Degradation):
@@ -95,6 +100,20 @@ def test_a_lying_degradation_is_found_out() -> None:
     assert "keeps_silence" in kept
 
 
+class Quitting(Degradation):
+    """Ends the process instead of drawing."""
+
+    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
+        raise SystemExit("out of paper")
+
+
+def test_a_part_that_quits_breaks_its_promise_and_nothing_else() -> None:
+    results = {result.promise: result for result in run("degradation", Quitting(ComponentConfig()))}
+    assert results["describes_itself"].kept
+    assert not results["stays_finite"].kept
+    assert results["stays_finite"].reason == "raises SystemExit: out of paper"
+
+
 def test_check_names_part_promise_and_input() -> None:
     expected = (
         r"^degradation Broken breaks \d+ of \d+ promises: .*keeps_silence on silence: "
@@ -143,6 +162,20 @@ class StubbornChannel(Channel):
         return wave[:, : wave.shape[-1] // 2 * 2] * channel_features.detach().mean(-1, keepdim=True)
 
 
+class LateVocoder(StubVocoder):
+    """Speaks every frame one hop and a half too late."""
+
+    def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
+        return torch.roll(super().forward(features), 3 * self.hop_samples // 2, dims=-1)
+
+
+class LateChannel(Channel):
+    """Sounds three milliseconds later."""
+
+    def forward(self, wave: Tensor, channel_features: Tensor) -> Tensor:
+        return nn.functional.pad(wave, (66, 0))[:, : wave.shape[-1]]
+
+
 class SignedLoss(Loss):
     """Is below zero for half of all pairs, and takes only pairs of one length."""
 
@@ -150,11 +183,90 @@ class SignedLoss(Loss):
         return (estimate - target).mean() + 0.01
 
 
+class MoodyLoss(Loss):
+    """Changes its mind, adds items up instead of averaging them, and counts in halves."""
+
+    asked = 0
+
+    def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
+        self.asked += 1
+        samples = min(estimate.shape[-1], target.shape[-1])
+        distance = (estimate[..., :samples] - target[..., :samples]).abs().mean(dim=-1).sum()
+        return (distance * (1 + self.asked % 2)).bfloat16()
+
+
 class IdleObjective(Objective):
     """Trains what no model has, from waves that no batch holds."""
 
     streams = ("noisy",)
     trained = ("encoder",)
+
+
+class GreedyObjective(Objective):
+    """Draws global chance, changes its batch, calls what it does not name, and moves too much."""
+
+    streams = ("clean",)
+    trained = ("channel",)
+
+    def __init__(self, config: ComponentConfig) -> None:
+        super().__init__(config)
+        self.forgotten = nn.Parameter(torch.ones(()))
+
+    def updates(self, model: Model) -> dict[str, list[nn.Parameter]]:
+        return {**super().updates(model), "never": list(model.vocoder.parameters())}
+
+    def losses(
+        self, model: Model, batch: Mapping[str, Tensor], context: StepContext
+    ) -> Iterator[StepLosses]:
+        clean = batch["clean"].mul_(1 + torch.rand(()))
+        damaged = model.degrade(clean, clean.new_ones(len(clean), 3))
+        yield StepLosses((damaged - self.forgotten).square().mean().sqrt())
+
+
+class CarelessObjective(Objective):
+    """Speaks with a vocoder that it does not name."""
+
+    trained = ("analyzer",)
+
+    def losses(
+        self, model: Model, batch: Mapping[str, Tensor], context: StepContext
+    ) -> Iterator[StepLosses]:
+        yield StepLosses(model.restore_segment(batch["clean"]).square().mean())
+
+
+class HastyObjective(Objective):
+    """Counts its second loss from what was used up in learning the first."""
+
+    trained = ("analyzer", "channel")
+
+    def updates(self, model: Model) -> dict[str, list[nn.Parameter]]:
+        return {name: list(getattr(model, name).parameters()) for name in self.trained}
+
+    def losses(
+        self, model: Model, batch: Mapping[str, Tensor], context: StepContext
+    ) -> Iterator[StepLosses]:
+        found = model.analyse(batch["clean"])
+        loss = model.degrade(batch["clean"], found.channel_features).square().mean()
+        yield StepLosses(loss, {}, "channel")
+        yield StepLosses(loss + found.features.square().mean(), {}, "analyzer")
+
+
+class SquareRootObjective(Objective):
+    """Has no slope, and no logarithm, where there is silence; has no total of held-out speech."""
+
+    trained = ("channel",)
+
+    def losses(
+        self, model: Model, batch: Mapping[str, Tensor], context: StepContext
+    ) -> Iterator[StepLosses]:
+        clean = batch["clean"]
+        loss = model.degrade(clean, clean.new_ones(len(clean), 3)).square().mean().sqrt()
+        yield StepLosses(loss, {"log": loss.log()})
+
+    def validation_losses(
+        self, model: Model, batch: Mapping[str, Tensor], context: StepContext
+    ) -> Mapping[str, Tensor]:
+        return {"sum": batch["clean"].sum()}
 
 
 class UpsideDown(Metric):
@@ -176,6 +288,7 @@ class Shortener(Restorer):
 
 
 FEATURES = LateFeatures(ComponentConfig())
+OBJECTIVE_PROMISES = [promise.__name__ for promise in objectives.PROMISES]
 
 
 @pytest.mark.parametrize(
@@ -200,6 +313,7 @@ FEATURES = LateFeatures(ComponentConfig())
             {
                 "speaks_every_frame": "(1, 399), not (1, 400)",
                 "lets_features_learn": "no gradient reaches the features",
+                "speaks_each_frame_where_it_lies": "nothing sounds otherwise when frame 12",
                 "says_that_it_needs_a_source": "say needs_source = True",
             },
         ),
@@ -212,6 +326,16 @@ FEATURES = LateFeatures(ComponentConfig())
             },
         ),
         (
+            "vocoder",
+            LateVocoder(ComponentConfig(), StubFeatures(ComponentConfig())),
+            {"speaks_each_frame_where_it_lies": "frame 12 of 24 is heard at 13."},
+        ),
+        (
+            "channel",
+            LateChannel(ComponentConfig(), 4),
+            {"delays_nothing": "a click comes out 66 samples late"},
+        ),
+        (
             "loss",
             SignedLoss(ComponentConfig()),
             {
@@ -221,9 +345,54 @@ FEATURES = LateFeatures(ComponentConfig())
             },
         ),
         (
+            "loss",
+            MoodyLoss(ComponentConfig()),
+            {
+                "keeps_the_precision": "the loss of float32 is torch.bfloat16",
+                "repeats_itself": "the loss is 0.",
+                "is_the_mean_of_its_items": "the loss of a batch differs",
+                "cuts_to_the_shorter": "the loss with a longer target differs",
+            },
+        ),
+        (
             "objective",
             IdleObjective(ComponentConfig()),
-            {"names_its_streams": "['noisy']", "names_what_it_trains": "['encoder']"},
+            {
+                "names_its_streams": "['noisy']",
+                "names_what_it_trains": "['encoder']",
+                **dict.fromkeys(OBJECTIVE_PROMISES[2:], "raises AttributeError"),
+            },
+        ),
+        (
+            "objective",
+            GreedyObjective(ComponentConfig()),
+            {
+                "moves_what_it_trains": "update 'never' has no parameters",
+                "yields_every_update": "updates ['never'] are never yielded",
+                "gives_finite_losses": "changed in place",
+                "teaches_what_it_names": "gradients to 1 parameters of no update",
+                "repeats_its_losses": "draws from the global generator",
+                "validates_by_a_total": "changed in place",
+            },
+        ),
+        (
+            "objective",
+            CarelessObjective(ComponentConfig()),
+            dict.fromkeys(OBJECTIVE_PROMISES[3:], "name it in trained or in uses"),
+        ),
+        (
+            "objective",
+            HastyObjective(ComponentConfig()),
+            dict.fromkeys(OBJECTIVE_PROMISES[3:-1], "backward through the graph a second time"),
+        ),
+        (
+            "objective",
+            SquareRootObjective(ComponentConfig()),
+            {
+                "gives_finite_losses": "log of update 'model' holds 1 numbers",
+                "teaches_what_it_names": "a gradient of update 'model' holds",
+                "validates_by_a_total": "has no 'total', only ['sum']",
+            },
         ),
         (
             "metric",
@@ -249,6 +418,20 @@ def test_broken_parts_of_every_kind_are_caught(
     assert results.keys() == broken.keys()
     for promise, words in broken.items():
         assert words in results[promise].reason
+
+
+@pytest.mark.parametrize("kind", ["features", "analyzer", "vocoder", "channel"])
+def test_the_model_that_objectives_are_tried_on_keeps_the_promises(kind: str) -> None:
+    model = stub_model("analyzer", "vocoder", "channel")
+    check(kind, getattr(model, kind), Context(features=model.features))
+    assert all(
+        torch.equal(*pair)
+        for pair in zip(
+            model.parameters(),
+            stub_model("analyzer", "vocoder", "channel").parameters(),
+            strict=True,
+        )
+    )
 
 
 def test_settings_must_be_described_and_kept() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 import selfremaster as sr
 from selfremaster.core.components import KINDS
@@ -12,6 +13,7 @@ from selfremaster.registry.building import component_class
 from tests.cli import run, with_plugins, write_tiny_bundle
 
 PARTS = [(info.kind, info.name) for info in sr.list_components()]
+EXPERIMENTS = Path(__file__).parent.parent / "examples" / "experiments"
 CLIP = "selfremaster.plugins.degradations.clip:Clip"
 
 STRANGE = '''
@@ -129,6 +131,18 @@ def test_show_says_what_is_allowed() -> None:
 def test_show_experiment_is_the_schema_of_what_train_reads() -> None:
     schema = json.loads(run("show", "experiment").out)
     assert schema["properties"].keys() == Experiment.model_fields.keys()
+
+
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_schema_allows_the_examples_as_written_and_as_saved(path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    judge = jsonschema.Draft202012Validator(json.loads(run("show", "experiment").out))
+    judge.check_schema(judge.schema)
+    saved = yaml.safe_load(Experiment.from_file(path).to_yaml())
+    for given in (yaml.safe_load(path.read_text(encoding="utf-8")), saved):
+        assert [error.message for error in judge.iter_errors(given)] == []
+        for part in (7, {"beta": 0.1}, {"name": 7}):
+            assert not judge.is_valid({**given, "objective": part})
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """`selfremaster restore`: results as the recordings were kept, and every bad input in one line."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import safetensors.torch
+import soundfile
 import torch
 
 from selfremaster.core import audio, restoring
@@ -14,7 +16,7 @@ from selfremaster.core.errors import BundleError, ComponentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.levels import rms_db
 from selfremaster.registry.assembling import assemble, load
-from selfremaster.registry.building import build
+from selfremaster.registry.building import build, component_class
 from tests.cli import SPEECH, left_behind, run, tone, write_tiny_bundle, write_tone
 
 SPOKEN = SPEECH / "heart" / "heart-1.flac"
@@ -243,6 +245,77 @@ def test_a_reference_of_another_rate_and_one_channel_is_brought_to_the_recording
     told = run(*words, "--reference", clean, "--metric", "si-sdr")
     (result,) = json.loads(told.out)["restored"]
     assert result["input_metrics"]["si-sdr"] > 30
+
+
+def not_finite(path: Path) -> None:
+    wave = tone(4000)
+    wave[0, 7] = float("nan")
+    soundfile.write(path, wave[0].numpy(), 22050, subtype="FLOAT")
+
+
+def cut_off(path: Path) -> None:
+    write_tone(path)
+    path.write_bytes(path.read_bytes()[:3000])
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (Path.touch, "clean.wav: 0 samples of audio"),
+        (lambda path: path.write_text("no sound"), "clean.wav: not audio, or damaged"),
+        (cut_off, "clean.wav: truncated: about"),
+        (not_finite, "clean.wav: sample 7 (0.000 seconds) is nan, not a finite number"),
+    ],
+)
+def test_a_bad_original_is_one_line_and_nothing_is_written(
+    bundle: Path, tmp_path: Path, make: Callable[[Path], None], error: str
+) -> None:
+    old, clean = write_tone(tmp_path / "old.wav"), tmp_path / "clean.wav"
+    make(clean)
+    words = ("--output", tmp_path / "o.wav", "--model", bundle, "--reference", clean)
+    assert error in run("restore", old, *words, "--pictures").error
+    assert left_behind(tmp_path) == ["clean.wav", "old.wav"]
+
+
+def test_a_bad_original_of_several_stops_no_other(bundle: Path, tmp_path: Path) -> None:
+    for folder in ("old", "clean"):
+        for name in ("a.wav", "b.wav"):
+            write_tone(tmp_path / folder / name)
+    (tmp_path / "clean" / "a.wav").write_bytes(b"no sound")
+    words = ("--output", tmp_path / "new", "--model", bundle, "--reference", tmp_path / "clean")
+    told = run("restore", tmp_path / "old", *words, "--pictures", "--metric", "si-sdr")
+    assert told.code == 1
+    assert f"{tmp_path}/clean/a.wav: not audio, or damaged" in told.err
+    assert left_behind(tmp_path / "new") == ["b.png", "b.wav"]
+
+
+def test_a_number_that_cannot_be_had_leaves_nothing(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ComponentError("metric si-sdr: there is nothing to compare")
+
+    monkeypatch.setattr(component_class("metric", "si-sdr"), "compute", refuse)
+    old, clean = (write_tone(tmp_path / name) for name in ("old.wav", "clean.wav"))
+    words = ("--output", tmp_path / "o.wav", "--model", bundle, "--reference", clean)
+    told = run("restore", old, *words, "--metric", "si-sdr", "--pictures")
+    assert told.error == f"error: {old}: metric si-sdr: there is nothing to compare"
+    assert left_behind(tmp_path) == ["clean.wav", "old.wav"]
+
+
+@pytest.mark.parametrize("failing", ["draw", "write"])
+def test_a_picture_or_sound_that_cannot_be_made_leaves_neither(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "the disk is broken", "disk")
+
+    old = write_tone(tmp_path / "old.wav")
+    target = "core.pictures.write_spectrograms" if failing == "draw" else "core.audio.write"
+    monkeypatch.setattr(f"selfremaster.{target}", fail)
+    told = run("restore", old, "--output", tmp_path / "o.wav", "--model", bundle, "--pictures")
+    assert told.error == "error: disk: the disk is broken"
+    assert left_behind(tmp_path) == ["old.wav"]
 
 
 def test_an_original_is_not_overwritten(bundle: Path, tmp_path: Path) -> None:

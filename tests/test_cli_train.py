@@ -141,6 +141,22 @@ def spoil(text: str, becomes: str) -> Callable[[Path], None]:
         (Path.unlink, (), "tiny.yaml: no such file; give the path of an experiment"),
         (None, ("--set", "train.steps"), "--set 'train.steps' is not a.b=c"),
         (None, ("--set", "train.steps=0"), "train.steps=0: Input should be greater"),
+        (
+            spoil("steps: 3", "steps: 2024-13-01"),
+            (),
+            "tiny.yaml: a value cannot be read as YAML (ValueError: month must be in 1..12); put",
+        ),
+        (spoil("steps: 3", "steps: !!bool x"), (), "tiny.yaml: a value cannot be read as YAML"),
+        (None, ("--set", "train.steps=2024-13-01"), "2024-13-01': the value cannot be read as"),
+        (None, ("--set", "train.steps=!!float ''"), "the value cannot be read as YAML"),
+        (None, ("--set", "train.betas=[0.9, 1]"), "train.betas.1=1: Input should be less than 1"),
+        (None, ("--set", "train.betas=[-0.1, 0]"), "train.betas.0=-0.1: Input should be greater"),
+        (None, ("--set", "train.weight_decay=.inf"), "weight_decay=inf: Input should be a finite"),
+        (
+            None,
+            ("--set", "train.precision=16-mixed"),
+            "train: precision=16-mixed is not for device cpu; take bf16-mixed or 32-true",
+        ),
         (None, ("--set", "train.device=gpu"), "no device named 'gpu'"),
         (
             None,

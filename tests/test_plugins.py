@@ -108,6 +108,7 @@ def told(site: Path) -> Mapping[str, str]:
     """What building says, by the text that was built."""
     texts = ["turned-down:gain=0.25", "telephone", "clip", "breaks-when-built", "is-a-loss"]
     texts += ["is-nowhere", "does-not-import", "turned-down:gian=0.25", "turned-down:gain=2"]
+    texts += ["quits-when-imported", "quits-when-built"]
     return dict(json.loads(python("-c", BUILD, json.dumps(texts), folder=site)))
 
 
@@ -143,6 +144,10 @@ def test_the_built_in_parts_stand_beside_the_broken_plugins(
         ),
         ("quits-at-import", "does not import: SystemExit: no licence found for this plugin"),
         (
+            "quits-later",
+            "fails in register_components: SystemExit: no licence for the rest",
+        ),
+        (
             "old-api",
             "is written for interface version 0, this toolkit has 1; update the older one",
         ),
@@ -177,6 +182,10 @@ def test_bad_declarations_are_reported_and_the_good_one_stands(seen: dict[str, A
     )
     assert raised == "fails in register_components: KeyError: 'snap'"
     assert names_of(seen, "bad-declarations") == ["crackle"]
+
+
+def test_what_a_plugin_declared_before_it_quit_stands(seen: dict[str, Any]) -> None:
+    assert names_of(seen, "quits-later") == ["quits-when-built", "quits-when-imported"]
 
 
 def test_plugins_without_a_fault_have_no_problem(seen: dict[str, Any]) -> None:
@@ -240,6 +249,15 @@ def test_a_name_declared_twice_is_refused_until_one_is_left_out(told: Mapping[st
             "does-not-import",
             "degradation 'does-not-import' of brittle 0.4 cannot be imported: "
             "ModuleNotFoundError: No module named 'sr_brittle_nowhere'",
+        ),
+        (
+            "quits-when-imported",
+            "degradation 'quits-when-imported' of quits-later 0.2 cannot be imported: "
+            "SystemExit: no licence for this part",
+        ),
+        (
+            "quits-when-built",
+            "degradation 'quits-when-built' of quits-later 0.2 cannot be built: SystemExit: 3",
         ),
         (
             "turned-down:gian=0.25",

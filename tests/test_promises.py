@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 import selfremaster as sr
-from selfremaster.core.components import KINDS, nested_parts
+from selfremaster.core.components import KINDS, ComponentSpec, nested_parts
+from selfremaster.core.damage import Drawn
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Degradation, Loss
 from selfremaster.core.promises import Context, check, promises_of
@@ -31,13 +32,25 @@ def needs_a_model(kind: str, name: str) -> bool:
     return "model" in nested_parts(component_class(kind, name).Config).values()
 
 
+def small(kind: str, name: str) -> dict[str, Any]:
+    """A part in its small preset, and so its default parts, where they have one."""
+    config_class = component_class(kind, name).Config
+    spec: dict[str, Any] = {"name": name}
+    if "small" in config_class.presets:
+        spec["preset"] = "small"
+    for setting, nested_kind in nested_parts(config_class).items():
+        default = config_class.model_fields[setting].get_default()
+        if isinstance(default, ComponentSpec):
+            spec[setting] = {**small(nested_kind, default.name), **default.settings}
+    return spec
+
+
 def build(kind: str, name: str) -> tuple[Any, Context]:
     """A part in its small preset, if it has one, and what it is to be tried with.
 
     A part that does not work with one sort of speech features is built for the next.
     """
-    small = "small" in component_class(kind, name).Config.presets
-    spec = f"{name}:preset=small" if small else name
+    spec = small(kind, name)
     if kind not in {"analyzer", "vocoder"}:
         return sr.build(kind, spec), Context()
     refusals = []
@@ -65,7 +78,41 @@ def test_every_part_keeps_its_promises(kind: str, name: str) -> None:
     check(kind, part, context)
 
 
-@pytest.fixture(scope="module", params=names("degradation"))
+RANGES = (
+    "band-limit:cutoff_hz=[300,4000]",
+    "clip:ratio=[0.06,0.9]",
+    "overdrive:gain=[0,60],colour=[0,100]",
+    "quantize-resample:levels=[64,1024],rate_hz=[8000,11025,16000]",
+)
+"""Degradations whose defaults draw nothing, with settings from which something is drawn."""
+
+
+def test_every_built_in_degradation_that_can_draw_is_tried_with_ranges() -> None:
+    drawing = {
+        info.name
+        for info in sr.list_components("degradation")
+        if info.owner == "selfremaster"
+        and any(
+            isinstance(mark, Drawn)
+            for field in component_class("degradation", info.name).Config.model_fields.values()
+            for mark in field.metadata
+        )
+    }
+    assert drawing == {spec.partition(":")[0] for spec in RANGES}
+
+
+@pytest.mark.parametrize("spec", RANGES)
+def test_degradations_that_draw_keep_their_promises(spec: str) -> None:
+    part = sr.build("degradation", spec)
+    first, second = (
+        part.draw(Generator().manual_seed(1), 22050),
+        part.draw(Generator().manual_seed(2), 22050),
+    )
+    assert first != second
+    check("degradation", part)
+
+
+@pytest.fixture(scope="module", params=[*names("degradation"), *RANGES])
 def degradation(request: pytest.FixtureRequest) -> Degradation:
     part: Degradation = sr.build("degradation", request.param)
     return part
@@ -114,6 +161,19 @@ def test_losses_keep_promises_on_any_pair(loss: Loss, data: st.DataObject) -> No
     pairs = feature_maps() if loss.takes == "features" else wave_pairs(2000 if learned else 60_000)
     estimate, target = data.draw(pairs)
     loss_promises.gives_one_number(loss, estimate, target)
+    loss_promises.repeats_itself(loss, estimate, target)
+    loss_promises.is_the_mean_of_its_items(loss, estimate, target)
+    loss_promises.has_a_gradient(loss, estimate, target)
+    loss_promises.is_zero_for_equals(loss, target)
+
+
+@settings(max_examples=2)
+@given(samples=st.integers(60_000, 100_000), seed=seeds())
+def test_losses_keep_promises_on_long_pairs(loss: Loss, samples: int, seed: int) -> None:
+    shape = (1, samples) if loss.takes == "wave" else (1, 80, samples // 256)
+    generator = Generator().manual_seed(seed)
+    estimate, target = (0.2 * torch.randn(shape, generator=generator) for _ in range(2))
+    loss_promises.gives_one_number(loss, estimate, target[..., :-7])
     loss_promises.has_a_gradient(loss, estimate, target)
     loss_promises.is_zero_for_equals(loss, target)
 

@@ -4,11 +4,13 @@ import importlib.util
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import selfremaster as sr
 from selfremaster.cli import main
+from tests.cli import tone, write_tiny_bundle
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +57,21 @@ def test_the_part_in_twenty_lines_keeps_its_promises(tmp_path: Path) -> None:
     added: list[tuple[str, str, str]] = []
     module.register_components(lambda *declared: added.append(declared))
     assert added == [("degradation", "fade", "my_package:Fade")]
+
+
+def test_the_python_block_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = blocks("Use it", "python")
+    monkeypatch.chdir(tmp_path)
+    write_tiny_bundle(Path("runs") / "first" / "model.safetensors")
+    Path("x.yaml").write_text("name: mine", encoding="utf-8")
+    wanted: list[sr.Experiment] = []
+    monkeypatch.setattr(sr, "train", wanted.append)  # a hundred steps take too long
+    wave = tone(3000, channels=2, level=0.2).numpy()
+    names: dict[str, Any] = {"wave": wave, "sample_rate": 16000}
+    exec(source, names)
+    assert (names["clean"].shape, names["clean"].dtype) == (wave.shape, wave.dtype)
+    assert names["clip"].config.ratio == 0.25
+    assert [(mine.name, mine.train.steps) for mine in wanted] == [("mine", 100)]
 
 
 def test_files_that_readme_names_are_there() -> None:

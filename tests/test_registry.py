@@ -133,7 +133,7 @@ def test_a_summary_that_cannot_be_had_is_empty(
     assert info(Entry("loss", "near", f"{name}:Part", THEIRS)).summary == ""
 
 
-@pytest.mark.parametrize("source", ["import nowhere_at_all", "1 / 0"])
+@pytest.mark.parametrize("source", ["import nowhere_at_all", "1 / 0", "raise SystemExit(3)"])
 def test_a_package_that_breaks_does_not_break_the_list(
     tmp_path: Path, monkeypatch: Any, source: str
 ) -> None:

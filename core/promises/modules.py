@@ -25,7 +25,7 @@ from selfremaster.core.promises.judging import (
     untouched,
 )
 
-FRAMES_AROUND = 12  # on either side of the frame whose place is sought
+LASTING_FRAMES = 24  # enough around the one in the middle, whose place is sought
 LOUDER = 3.0  # log-mel, 26 dB: what a frame is raised by, to be heard above its neighbours
 
 
@@ -102,23 +102,22 @@ def lets_features_learn(part: Vocoder, features: Tensor, source: Tensor) -> None
         demand_gradient(part(asking, source), asking, "the features", allow_zero=True)
 
 
-def speaks_each_frame_where_it_lies(part: Vocoder, features: Tensor, source: Tensor) -> None:
+def speaks_each_frame_where_it_lies(part: Vocoder, lasting: Tensor, lasting_source: Tensor) -> None:
     """Changes the sound around sample k * hop when frame k changes, to within one hop.
 
     The bound cannot be half a hop: upsampling that was never trained puts frame k half a hop late,
     between k * hop and (k + 1) * hop, and it is training that moves it to its place.
     """
-    frame = features.shape[-1] // 2
-    if features.shape[-1] < FRAMES_AROUND or not bool(source.any(dim=-1).all()):
-        return
-    louder = features.clone()
+    frame = lasting.shape[-1] // 2
+    louder = lasting.clone()
     louder[..., frame] += LOUDER
     with torch.no_grad(), evaluating(part):
-        changed = part(louder, source) - part(features, source)
-    centre = _centre(changed) / part.hop_samples
+        changed = part(louder, lasting_source) - part(lasting, lasting_source)
+    demand(changed.any(), f"nothing sounds otherwise when frame {frame} is 26 dB louder")
+    centre = float(_centre(changed)) / part.hop_samples
     demand(
-        bool(((centre - frame).abs() <= 1).all()),
-        f"frame {frame} of {features.shape[-1]} is heard at {_told(centre)} hops",
+        abs(centre - frame) <= 1,
+        f"frame {frame} of {lasting.shape[-1]} is heard at {centre:.2f} hops",
     )
 
 
@@ -139,21 +138,25 @@ def vocoder_cases(part: Vocoder, context: Any) -> Iterator[tuple[str, dict[str, 
     sounds = [speech_like(4 * part.hop_samples - 1, sample_rate=part.sample_rate)]
     sounds.append(torch.zeros_like(sounds[0]))
     sounds.append(noise(1, sounds[0].shape[-1]))
-    lasting = noise(1, 2 * FRAMES_AROUND * part.hop_samples - 1)
     for label, source in (
-        ("lasting noise", lasting),
         ("something like speech", sounds[0]),
         ("silence", sounds[1]),
         ("one frame", sounds[0][:, : part.hop_samples - 1] if part.hop_samples > 1 else sounds[0]),
         ("a batch", torch.cat(sounds)),
     ):
+        yield label, {"features": _features_of(source, part, context), "source": source}
+    source = noise(1, LASTING_FRAMES * part.hop_samples - 1)
+    lasting = _features_of(source, part, context)
+    yield "lasting noise", {"lasting": lasting, "lasting_source": source}
+
+
+def _features_of(source: Tensor, part: Vocoder, context: Any) -> Tensor:
+    if context.features is None:
         frames = 1 + source.shape[-1] // part.hop_samples
-        if context.features is not None:
-            with torch.no_grad(), evaluating(context.features):
-                features = context.features(source)
-        else:
-            features = log_mels(part.channels, -11.5, source.shape[0], frames)
-        yield label, {"features": features, "source": source}
+        return log_mels(part.channels, -11.5, source.shape[0], frames)
+    with torch.no_grad(), evaluating(context.features):
+        features: Tensor = context.features(source)
+    return features
 
 
 def keeps_the_length(part: Channel, wave: Tensor, channel_features: Tensor) -> None:
@@ -221,13 +224,11 @@ def channel_cases(part: Channel, context: Any) -> Iterator[tuple[str, dict[str, 
 
 
 def _centre(sound: Tensor) -> Tensor:
-    """Where the energy of each wave of a batch lies, in samples; NaN for silence."""
+    """Where the energy of a wave lies, in samples."""
     energy = sound.double().square()
-    return (energy * torch.arange(sound.shape[-1])).sum(dim=-1) / energy.sum(dim=-1)
-
-
-def _told(numbers: Tensor) -> str:
-    return ", ".join(f"{number:.2f}" for number in numbers.tolist())
+    return (energy * torch.arange(sound.shape[-1], device=sound.device)).sum(dim=-1) / energy.sum(
+        dim=-1
+    )
 
 
 def _channel_case(part: Channel, wave: Tensor) -> dict[str, Any]:

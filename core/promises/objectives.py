@@ -79,24 +79,24 @@ def yields_every_update(part: Objective) -> None:
     demand(seen == named, f"updates {sorted(named - seen)} are never yielded")
 
 
-def gives_finite_losses(part: Objective, batch: Batch, step: int) -> None:
+def gives_finite_losses(part: Objective, batch: Batch) -> None:
     """Gives finite totals and parts for speech, silence and noise, and leaves the batch alone."""
     with untouched(*batch.values()):
-        for losses in _Trial.begin(part).run(batch, step):
+        for losses in _Trial.begin(part).run(batch, LATE):
             for name, number in {"total": losses.total, **losses.parts}.items():
                 what = f"{name} of update {losses.update!r}"
                 demand_shape(number, (), what)
                 demand_finite(number.detach(), what)
 
 
-def teaches_what_it_names(part: Objective, batch: Batch, step: int) -> None:
+def teaches_what_it_names(part: Objective, batch: Batch) -> None:
     """Sends finite gradients to its updates' parameters, not all zero, and to no others."""
     trial = _Trial.begin(part)
     listed = {id(parameter) for group in trial.updates.values() for parameter in group}
     everything = [*trial.model.parameters(), *trial.objective.parameters()]
     asked = [parameter.requires_grad for parameter in everything]
     sounds = any(bool(wave.any()) for wave in batch.values())
-    for losses in trial.run(batch, step):
+    for losses in trial.run(batch, LATE):
         what = f"update {losses.update!r}"
         gradients = [parameter.grad for parameter in trial.updates[losses.update]]
         found = [gradient for gradient in gradients if gradient is not None]
@@ -111,12 +111,12 @@ def teaches_what_it_names(part: Objective, batch: Batch, step: int) -> None:
     demand(kept == asked, "parameters are frozen or thawed behind the trainer's back")
 
 
-def repeats_its_losses(part: Objective, batch: Batch, step: int) -> None:
+def repeats_its_losses(part: Objective) -> None:
     """Gives the same losses for the same step and seed; uses no chance but the context's."""
     state = torch.random.get_rng_state()
     first, second = (
-        [losses.total.detach() for losses in _Trial.begin(part, training=False).run(batch, step)]
-        for _ in range(2)
+        [losses.total.detach() for losses in trial.run(_batch(part, 1), LATE)]
+        for trial in (_Trial.begin(part, training=False) for _ in range(2))
     )
     demand(
         torch.equal(torch.random.get_rng_state(), state),
@@ -127,13 +127,13 @@ def repeats_its_losses(part: Objective, batch: Batch, step: int) -> None:
         demand_close(other, one, "the total of the same step", 1e-6)
 
 
-def validates_by_a_total(part: Objective, batch: Batch, step: int) -> None:
+def validates_by_a_total(part: Objective, batch: Batch) -> None:
     """Gives held-out speech a finite ``total``, the same twice, and moves nothing by it."""
     totals = []
     for _ in range(2):
         trial = _Trial.begin(part, training=False)
         state = {**trial.model.state_dict(prefix="model."), **trial.objective.state_dict()}
-        context = StepContext(step, seeded(0))
+        context = StepContext(LATE, seeded(0))
         with torch.no_grad(), untouched(*batch.values(), *state.values()):
             numbers = trial.objective.validation_losses(trial.model, batch, context)
         demand("total" in numbers, f"validation_losses has no 'total', only {sorted(numbers)}")
@@ -173,7 +173,7 @@ class _Trial(NamedTuple):
                 self.model.zero_grad()
                 self.objective.zero_grad()
                 demand(losses.total.requires_grad, f"nothing learns from {losses.update!r}")
-                losses.total.backward()
+                torch.autograd.backward(losses.total)
                 yield losses
                 self._move(losses.update)
 
@@ -189,8 +189,9 @@ def _batch(part: Objective, items: int, seed: int = 3) -> dict[str, Tensor]:
     return {
         stream: torch.cat(
             [
-                speech_like(4 * SAMPLES, seed=seed + item)[:, (start + item) * SAMPLES :]
-                [:, :SAMPLES]
+                speech_like(4 * SAMPLES, seed=seed + item)[:, (start + item) * SAMPLES :][
+                    :, :SAMPLES
+                ]
                 for item in range(items)
             ]
         )
@@ -199,17 +200,15 @@ def _batch(part: Objective, items: int, seed: int = 3) -> dict[str, Tensor]:
 
 
 def cases(part: Objective, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Batches of the streams that it asks for, at the first step and late in a run."""
+    """Batches of the streams that it asks for: speech, silence, noise."""
     del context
     speech = _batch(part, 2)
-    yield "something like speech", {"batch": speech, "step": 0}
-    yield "a late step", {"batch": _batch(part, 1), "step": LATE}
-    silence = {name: torch.zeros_like(wave) for name, wave in speech.items()}
-    yield "silence", {"batch": silence, "step": LATE}
+    yield "something like speech", {"batch": speech}
+    yield "silence", {"batch": {name: torch.zeros_like(wave) for name, wave in speech.items()}}
     noises = {
         name: noise(3, SAMPLES - 1, seed=number) for number, name in enumerate(sorted(speech))
     }
-    yield "noise of an odd length", {"batch": noises, "step": LATE}
+    yield "noise of an odd length", {"batch": noises}
 
 
 PROMISES = (

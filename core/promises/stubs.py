@@ -41,8 +41,9 @@ class StubFeatures(Features):
         """The logarithm of the mean magnitude of each band."""
         spectrum = stft(wave, 2 * HOP_SAMPLES, HOP_SAMPLES)[:, :HOP_SAMPLES]
         power = spectrum.real.square() + spectrum.imag.square()
-        magnitude = power.clamp(min=1e-20).sqrt().unflatten(1, (BANDS, -1))
-        return magnitude.mean(dim=2).clamp(min=FLOOR).log()
+        magnitude = power.clamp(min=1e-20).sqrt()
+        bands = magnitude.reshape(len(wave), BANDS, -1, magnitude.shape[-1])
+        return bands.mean(dim=2).clamp(min=FLOOR).log()
 
     @property
     def silence(self) -> float:
