@@ -72,7 +72,7 @@ def _restore(
 ) -> Restored:
     """Read, restore, measure and draw one file; only then is anything written."""
     info = audio.inspect(job.source)
-    reference = _reference(references.get(job.source), info.sample_rate) if metrics else None
+    reference = _reference(references.get(job.source), info.sample_rate)
     started = time.monotonic()
     recording, sample_rate = audio.read(job.source)
     before: dict[str, float] = {}
@@ -89,7 +89,10 @@ def _restore(
     with ExitStack() as stack:
         if picture:  # takes its place after the sound has taken its own
             drawn = stack.enter_context(write_atomically(picture))
-            _draw(drawn, {"input": recording, "restored": restored}, sample_rate)
+            waves = {"input": recording, "restored": restored}
+            if reference is not None:
+                waves["clean original"] = reference
+            _draw(drawn, waves, sample_rate)
         started = time.monotonic()
         audio.write(job.target, restored, sample_rate, like=info)
         took_seconds += time.monotonic() - started

@@ -77,6 +77,22 @@ def configure(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec") -> Com
         raise ComponentError(f"{kind} {parsed.name}: {describe(error, config_class)}") from None
 
 
+def smallest(kind: str, name: str) -> ComponentSpec:
+    """A part in its preset ``small``, and so its nested parts, where they have one: for trying it.
+
+    Raises `ComponentError` for a part that does not exist or cannot be imported.
+    """
+    config_class = component_class(kind, name).Config
+    settings: dict[str, Any] = {"preset": "small"} if "small" in config_class.presets else {}
+    for setting, nested_kind in nested_parts(config_class).items():
+        default = config_class.model_fields[setting].get_default()
+        if isinstance(default, ComponentSpec):
+            nested = smallest(nested_kind, default.name).settings
+            if nested:
+                settings[setting] = {"name": default.name, **nested, **default.settings}
+    return ComponentSpec.parse({"name": name, **settings})
+
+
 def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context: Any) -> Any:
     """One part from text (``clip:ratio=0.25``) or a mapping (``{name: clip, ratio: 0.25}``).
 

@@ -113,7 +113,7 @@ def test_ctrl_c_before_the_first_step_says_so(
 
     monkeypatch.setattr(Trainer, "_prepare", interrupted)
     told = run("train", experiment)
-    assert (told.code, told.err) == (130, "interrupted; the run has not begun, nothing is saved\n")
+    assert (told.code, told.err) == (130, "interrupted; nothing was saved yet\n")
 
 
 def spoil(text: str, becomes: str) -> Callable[[Path], None]:
@@ -155,7 +155,7 @@ def spoil(text: str, becomes: str) -> Callable[[Path], None]:
         (
             None,
             ("--set", "train.precision=16-mixed"),
-            "train: precision=16-mixed is not for device cpu; take bf16-mixed or 32-true",
+            "train.precision=16-mixed: Input should be '32-true' or 'bf16-mixed'",
         ),
         (None, ("--set", "train.device=gpu"), "no device named 'gpu'"),
         (

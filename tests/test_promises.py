@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 import selfremaster as sr
-from selfremaster.core.components import KINDS, ComponentSpec, nested_parts
+from selfremaster.core.components import KINDS, nested_parts
 from selfremaster.core.damage import Drawn
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Degradation, Loss
@@ -17,7 +17,7 @@ from selfremaster.core.promises import Context, check, promises_of
 from selfremaster.core.promises import degradations as degradation_promises
 from selfremaster.core.promises import losses as loss_promises
 from selfremaster.core.promises.inputs import speech_like
-from selfremaster.registry.building import component_class
+from selfremaster.registry.building import component_class, smallest
 from tests.strategies import seeds, waves
 
 PARTS = [(info.kind, info.name) for info in sr.list_components()]
@@ -32,25 +32,12 @@ def needs_a_model(kind: str, name: str) -> bool:
     return "model" in nested_parts(component_class(kind, name).Config).values()
 
 
-def small(kind: str, name: str) -> dict[str, Any]:
-    """A part in its small preset, and so its default parts, where they have one."""
-    config_class = component_class(kind, name).Config
-    spec: dict[str, Any] = {"name": name}
-    if "small" in config_class.presets:
-        spec["preset"] = "small"
-    for setting, nested_kind in nested_parts(config_class).items():
-        default = config_class.model_fields[setting].get_default()
-        if isinstance(default, ComponentSpec):
-            spec[setting] = {**small(nested_kind, default.name), **default.settings}
-    return spec
-
-
 def build(kind: str, name: str) -> tuple[Any, Context]:
     """A part in its small preset, if it has one, and what it is to be tried with.
 
     A part that does not work with one sort of speech features is built for the next.
     """
-    spec = small(kind, name)
+    spec = smallest(kind, name)
     if kind not in {"analyzer", "vocoder"}:
         return sr.build(kind, spec), Context()
     refusals = []

@@ -22,7 +22,7 @@ def describes_itself(part: Any) -> None:
 def keeps_its_settings(part: Any) -> None:
     """Holds settings of its own class, which read back from JSON as they were."""
     config_class, config = type(part).Config, getattr(part, "config", None)
-    if not isinstance(config, config_class):
+    if config is None or not isinstance(config, config_class):
         raise ComponentError(
             f"config is a {type(config).__name__}, not a {config_class.__name__}; "
             f"call super().__init__(config)"

@@ -14,7 +14,6 @@ from selfremaster.commands.terminal import note, progress, say_json, say_table
 if TYPE_CHECKING:
     from selfremaster.core.models import Model
 
-SMALL = "small"  # the preset in which a part is tried when all of them are
 ALL = "all"
 TRIED_SECONDS = 1.0
 
@@ -93,13 +92,12 @@ def _subjects(target: str) -> list[tuple[str, str]]:
 
 def _small(kind: str, name: str) -> str:
     from selfremaster.core.errors import ComponentError
-    from selfremaster.registry.building import component_class
+    from selfremaster.registry.building import smallest
 
     try:
-        presets = component_class(kind, name).Config.presets
+        return str(smallest(kind, name))
     except ComponentError:  # told when the part is checked
         return name
-    return f"{name}:preset={SMALL}" if SMALL in presets else name
 
 
 def _problems_of(target: str) -> Iterator[Finding]:

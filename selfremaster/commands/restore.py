@@ -55,7 +55,9 @@ def restore(
     overwrite: Overwrite = False,
     pictures: Annotated[
         bool,
-        typer.Option("--pictures", help="Write NAME.png, before and after, beside each result."),
+        typer.Option(
+            "--pictures", help="Write NAME.png, spectrograms before and after, beside each result."
+        ),
     ] = False,
     reference: Annotated[
         Path | None,
