@@ -1,6 +1,6 @@
 """What degradations share: settings that may be ranges, recursive filters, and levels."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.autograd.function import FunctionCtx
 
 from selfremaster.core.components import ComponentConfig, describe
 from selfremaster.core.errors import ComponentError
+from selfremaster.core.interfaces import Degradation, Parameters
 
 Number = TypeVar("Number")
 
@@ -86,6 +87,26 @@ def settle(config: ComponentConfig, parameters: Mapping[str, Any]) -> dict[str, 
                 f"that draw() gives"
             )
     return values
+
+
+class SettledDegradation(Degradation):
+    """A degradation whose parameters are its settings, each range replaced by what was drawn."""
+
+    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
+        """The settings, with one value drawn from each range or list of choices."""
+        del sample_rate
+        return draw_settings(self.config, generator)
+
+    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+        """Damage every wave of a batch with the same, checked values."""
+        return self.damage(wave, settle(self.config, parameters), sample_rate)
+
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
+        """Damage every wave of a batch alike; ``values`` has every setting, and no range.
+
+        Shape: wave (batch, samples) -> (batch, samples).
+        """
+        raise NotImplementedError
 
 
 def _marks(config: ComponentConfig) -> dict[str, Drawn]:
@@ -175,5 +196,5 @@ def recursive_filter(
     >>> recursive_filter(torch.tensor([[1.0, 0.0, 0.0]]).double(), (1.0,), (1.0, -0.5)).tolist()
     [[1.0, 0.5, 0.25]]
     """
-    filtered: Tensor = _RecursiveFilter.apply(wave, numerator, denominator)  # type: ignore[no-untyped-call]  # torch gives apply no types
-    return filtered
+    run: Callable[..., Tensor] = _RecursiveFilter.apply  # typed in some versions of torch only
+    return run(wave, numerator, denominator)

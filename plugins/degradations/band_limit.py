@@ -1,24 +1,24 @@
 """Loss of the high frequencies, as old microphones, lines and worn media have it."""
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from selfremaster.core.damage import (
     Drawn,
     PeakDb,
+    SettledDegradation,
     ValueOrRange,
     back_to,
-    draw_settings,
     in_double,
     over_peak,
     recursive_filter,
-    settle,
     to_peak,
 )
-from selfremaster.core.interfaces import ComponentConfig, Degradation, Parameters
+from selfremaster.core.interfaces import ComponentConfig
 
 Hertz = Annotated[float, Field(ge=1, le=192000)]
 Quality = Annotated[float, Field(ge=0.05, le=50)]
@@ -40,7 +40,7 @@ class BandLimitConfig(ComponentConfig):
     peak_db: PeakDb = None
 
 
-class BandLimit(Degradation):
+class BandLimit(SettledDegradation):
     """Muffle the sound: what lies above the cutoff falls by 12 dB an octave.
 
     A second-order low-pass (R. Bristow-Johnson's cookbook), run exactly in float64. A cutoff at or
@@ -63,14 +63,8 @@ class BandLimit(Degradation):
     config: BandLimitConfig
     differentiable = True
 
-    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
-        """The settings, with cutoff and q drawn from their ranges."""
-        del sample_rate
-        return draw_settings(self.config, generator)
-
-    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Run every wave of a batch through the same low-pass, from rest."""
-        values = settle(self.config, parameters)
         if values["cutoff_hz"] >= sample_rate / 2:
             return to_peak(wave.clone(), values["peak_db"])
         # the filter is linear: at full scale no input can overflow it

@@ -1,20 +1,20 @@
 """Hard clipping, as an overloaded recording stage does it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from selfremaster.core.damage import (
     Drawn,
     PeakDb,
+    SettledDegradation,
     ValueOrRange,
-    draw_settings,
     peak,
-    settle,
     to_peak,
 )
-from selfremaster.core.interfaces import ComponentConfig, Degradation, Parameters
+from selfremaster.core.interfaces import ComponentConfig
 
 Ratio = Annotated[float, Field(gt=0, le=1)]
 
@@ -34,7 +34,7 @@ class ClipConfig(ComponentConfig):
     peak_db: PeakDb = None
 
 
-class Clip(Degradation):
+class Clip(SettledDegradation):
     """Flatten every sample beyond +-ratio * peak.
 
     The published files are clipped at a quarter of the largest signed sample, then normalised:
@@ -54,15 +54,9 @@ class Clip(Degradation):
     config: ClipConfig
     differentiable = True
 
-    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
-        """The settings, with a ratio drawn from its range."""
-        del sample_rate
-        return draw_settings(self.config, generator)
-
-    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Clip every wave of a batch at the same part of its own peak."""
         del sample_rate
-        values = settle(self.config, parameters)
         level = peak(wave)
         if values["reference"] == "signed":
             highest = wave.amax(dim=-1, keepdim=True)

@@ -1,23 +1,23 @@
 """Soft saturation, as an amplifier or tape driven far too hard has it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from selfremaster.core.damage import (
     Drawn,
     PeakDb,
+    SettledDegradation,
     ValueOrRange,
     back_to,
-    draw_settings,
     in_double,
     peak,
     recursive_filter,
-    settle,
     to_peak,
 )
-from selfremaster.core.interfaces import ComponentConfig, Degradation, Parameters
+from selfremaster.core.interfaces import ComponentConfig
 
 Decibel = Annotated[float, Field(ge=0, le=100)]
 Colour = Annotated[float, Field(ge=0, le=100)]
@@ -39,7 +39,7 @@ class OverdriveConfig(ComponentConfig):
     peak_db: PeakDb = None
 
 
-class Overdrive(Degradation):
+class Overdrive(SettledDegradation):
     """Distort the sound as an overloaded amplifier does: loud parts are squeezed and roughened.
 
     SoX's overdrive: the wave times the gain, plus colour / 200, is bent by v - v^3 / 3 within +-1,
@@ -63,15 +63,9 @@ class Overdrive(Degradation):
     config: OverdriveConfig
     differentiable = True
 
-    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
-        """The settings, with gain and colour drawn from their ranges."""
-        del sample_rate
-        return draw_settings(self.config, generator)
-
-    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Overdrive every wave of a batch alike; full scale is where the amplifier ends."""
         del sample_rate
-        values = settle(self.config, parameters)
         # twice full scale saturates as anything above it does, and cannot overflow
         dry = in_double(wave).clamp(-2, 2)
         driven = (dry * 10 ** (values["gain"] / 20) + values["colour"] / 200).clamp(-1, 1)

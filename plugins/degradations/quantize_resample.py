@@ -1,25 +1,25 @@
 """Coarse quantisation and a low sampling rate, as early digital telephony and recorders have it."""
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from selfremaster.core.damage import (
     Drawn,
     PeakDb,
+    SettledDegradation,
     ValueOrChoices,
     ValueOrRange,
     back_to,
-    draw_settings,
     in_double,
     over_peak,
-    settle,
     to_peak,
 )
-from selfremaster.core.interfaces import ComponentConfig, Degradation, Parameters
+from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.signals import fit_length, resample_hann
 
 Levels = Annotated[int, Field(ge=4, le=65536, multiple_of=2)]
@@ -48,7 +48,7 @@ class QuantizeResampleConfig(ComponentConfig):
     peak_db: PeakDb = None
 
 
-class QuantizeResample(Degradation):
+class QuantizeResample(SettledDegradation):
     """Roughen and muffle the sound: few mu-law codes, then a low sampling rate and back.
 
     Each item is encoded at a peak of 1 and given its peak back. ``mode="companded"`` is the
@@ -74,14 +74,8 @@ class QuantizeResample(Degradation):
     Config = QuantizeResampleConfig
     config: QuantizeResampleConfig
 
-    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
-        """The settings, with levels and rate drawn from what they allow."""
-        del sample_rate
-        return draw_settings(self.config, generator)
-
-    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Encode every wave of a batch, and pass it through the lower rate."""
-        values = settle(self.config, parameters)
         scaled, level = over_peak(in_double(wave.detach()))
         codes = mu_law_codes(scaled, values["levels"])
         if values["mode"] == "codec":

@@ -3,15 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from torch import Tensor
-
-from selfremaster.core.components import ComponentConfig
-from selfremaster.core.interfaces import Metric
-from selfremaster.plugins.metrics.pairs import pair, require
-from selfremaster.plugins.metrics.stoi import intelligibility
+from selfremaster.plugins.metrics.stoi import Stoi
 
 
-class Estoi(Metric):
+class Estoi(Stoi):
     """Predict how much listeners would understand, from 0 to 1, also in noise that comes and goes.
 
     As `stoi`, but of whole spectra: each band and each moment is levelled first, so that bands
@@ -31,14 +26,4 @@ class Estoi(Metric):
     """
 
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"estoi": "higher"}
-
-    def __init__(self, config: ComponentConfig) -> None:
-        super().__init__(config)
-        self.package = require("pystoi")
-
-    def compute(
-        self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
-    ) -> dict[str, float]:
-        """The predicted intelligibility."""
-        heard, clean = pair(estimate, reference)
-        return {"estoi": intelligibility(self.package, heard, clean, sample_rate, extended=True)}
+    extended = True

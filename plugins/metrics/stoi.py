@@ -36,6 +36,7 @@ class Stoi(Metric):
     """
 
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"stoi": "higher"}
+    extended: ClassVar[bool] = False
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__(config)
@@ -46,7 +47,9 @@ class Stoi(Metric):
     ) -> dict[str, float]:
         """The predicted intelligibility."""
         heard, clean = pair(estimate, reference)
-        return {"stoi": intelligibility(self.package, heard, clean, sample_rate, extended=False)}
+        (name,) = self.directions
+        score = intelligibility(self.package, heard, clean, sample_rate, extended=self.extended)
+        return {name: score}
 
 
 def intelligibility(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfremaster.commands.options import Inputs, Json, Output, Overwrite, Quiet, Without
-from selfremaster.commands.terminal import Interrupted, finish, progress, say, say_json
+from selfremaster.commands.terminal import finish, say, say_json, work_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,19 +54,8 @@ def degrade(
     planned = jobs.plan(inputs, output, overwrite=overwrite, beside=(degrading.LOG_SUFFIX,))
     if replay:
         jobs.keep(planned, [replay], (degrading.LOG_SUFFIX,))
-    done: list[Degraded] = []
-    failures: list[Failure] = []
-    with progress(quiet, "degrading", len(planned)) as bar:
-        try:
-            results = degrading.degrade_files(planned, steps, None if replay else seed)
-            for number, result in enumerate(results, start=1):
-                if isinstance(result, degrading.Degraded):
-                    done.append(result)
-                else:
-                    failures.append(result)
-                bar.at(number, result.source.name)
-        except KeyboardInterrupt:
-            raise Interrupted(f"{len(done)} of {len(planned)} files are degraded") from None
+    results = degrading.degrade_files(planned, steps, None if replay else seed)
+    done, failures = work_through(results, len(planned), quiet, "degrading", "degraded")
     if as_json:
         say_json(_as_json(done, failures))
     elif not quiet:

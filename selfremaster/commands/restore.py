@@ -9,12 +9,11 @@ import typer
 
 from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
 from selfremaster.commands.terminal import (
-    Interrupted,
     finish,
-    progress,
     say,
     say_json,
     say_table,
+    work_through,
 )
 
 if TYPE_CHECKING:
@@ -96,18 +95,7 @@ def restore(
     results = restoring.restore_files(
         loaded, planned, pictures=pictures, metrics=metrics, references=references
     )
-    done: list[Restored] = []
-    failures: list[Failure] = []
-    with progress(quiet, "restoring", len(planned)) as bar:
-        try:
-            for number, result in enumerate(results, start=1):
-                if isinstance(result, restoring.Restored):
-                    done.append(result)
-                else:
-                    failures.append(result)
-                bar.at(number, result.source.name)
-        except KeyboardInterrupt:
-            raise Interrupted(f"{len(done)} of {len(planned)} files are restored") from None
+    done, failures = work_through(results, len(planned), quiet, "restoring", "restored")
     if as_json:
         say_json(_as_json(done, failures))
     elif not quiet:

@@ -5,7 +5,8 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import typer
 
@@ -13,6 +14,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from selfremaster.core.jobs import Failure
+
+
+class Named(Protocol):
+    """What came of a file."""
+
+    @property
+    def source(self) -> Path:
+        """The file that it came of."""
+
+
+Done = TypeVar("Done", bound=Named)
 
 WIDEST = 10_000  # columns: what is not read on a terminal is not folded
 
@@ -124,6 +136,27 @@ class Bar:
         """So much is done."""
         if self._update is not None:
             self._update(done, detail)
+
+
+def work_through(
+    results: "Iterable[Done | Failure]", total: int, quiet: bool, doing: str, done_word: str
+) -> "tuple[list[Done], list[Failure]]":
+    """Let a command work on its files, on a progress bar; gives what was done and what failed."""
+    from selfremaster.core.jobs import Failure
+
+    done: list[Done] = []
+    failures: list[Failure] = []
+    with progress(quiet, doing, total) as bar:
+        try:
+            for number, result in enumerate(results, start=1):
+                if isinstance(result, Failure):
+                    failures.append(result)
+                else:
+                    done.append(result)
+                bar.at(number, result.source.name)
+        except KeyboardInterrupt:
+            raise Interrupted(f"{len(done)} of {total} files are {done_word}") from None
+    return done, failures
 
 
 def finish(failures: "Sequence[Failure]", total: int) -> None:

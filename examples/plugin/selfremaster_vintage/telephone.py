@@ -1,24 +1,24 @@
 """A telephone line: the narrow band of the exchange and, where it is digital, its coder."""
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from scipy.signal import butter, sosfilt
-from torch import Generator, Tensor
+from torch import Tensor
 
 from selfremaster.core.damage import (
     Drawn,
+    SettledDegradation,
     ValueOrRange,
     back_to,
-    draw_settings,
     in_double,
     over_peak,
-    settle,
 )
 from selfremaster.core.errors import ComponentError
-from selfremaster.core.interfaces import ComponentConfig, Degradation, Parameters
+from selfremaster.core.interfaces import ComponentConfig
 
 MU = 255
 STEPS = 127  # of each sign; a step of zero between them keeps silence silent
@@ -45,7 +45,7 @@ class TelephoneConfig(ComponentConfig):
     ] = True
 
 
-class Telephone(Degradation):
+class Telephone(SettledDegradation):
     """Keep only what a telephone line lets through, with the grain of its 8-bit coder.
 
     A Butterworth band-pass of second-order sections, run in float64 from rest; an upper edge at or
@@ -67,14 +67,8 @@ class Telephone(Degradation):
     Config = TelephoneConfig
     config: TelephoneConfig
 
-    def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
-        """The settings, with each edge drawn from its range."""
-        del sample_rate
-        return draw_settings(self.config, generator)
-
-    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Send every wave of a batch over the same line."""
-        values = settle(self.config, parameters)
         # at full scale no input can overflow the filter
         scaled, level = over_peak(in_double(wave.detach()))
         sections = band_pass(values["low_hz"], values["high_hz"], values["order"], sample_rate)
