@@ -164,6 +164,9 @@ class TrainSettings(Settings):
         Literal["last", "best"],
         Field(description="which weights the bundle gets; best needs held-out speech"),
     ] = "last"
+    half: Annotated[
+        bool, Field(description="store the bundle's weights as float16, in half the bytes")
+    ] = False
 
     @model_validator(mode="after")
     def _check_devices(self) -> Self:

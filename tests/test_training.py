@@ -431,3 +431,12 @@ def test_the_resolved_experiment_is_saved_and_read_back(speech: Path, tmp_path: 
     saved = Experiment.from_file(tmp_path / "experiment.yaml")
     assert saved.model.features.settings["hop_samples"] == 256
     assert saved == read_bundle(tmp_path).experiment
+
+
+def test_a_bundle_can_be_stored_in_half_the_bytes(speech: Path, tmp_path: Path) -> None:
+    for name, half in (("whole", False), ("half", True)):
+        train(tiny.experiment(speech, train={"steps": 1, "half": half}), tmp_path / name)
+    whole, half_weights = weights(tmp_path / "whole"), weights(tmp_path / "half")
+    assert {value.dtype for value in half_weights.values()} == {torch.float16}
+    for name, value in whole.items():
+        torch.testing.assert_close(half_weights[name].float(), value, atol=1e-3, rtol=1e-3)
