@@ -338,7 +338,13 @@ class Trainer:
                 self._load_trained_weights(self.best_weights, "the best weights")
             self.model.eval()
             notes = {"steps": self.state.step, "minutes": round(self.state.seconds / 60, 2)}
-            write_bundle(bundle, self.model, self.experiment, training={**notes, **self.data.notes})
+            write_bundle(
+                bundle,
+                self.model,
+                self.experiment,
+                half=self.settings.half,
+                training={**notes, **self.data.notes},
+            )
         return TrainingResult(
             self.folder,
             bundle,
