@@ -1,6 +1,11 @@
-"""What all tests share: generated inputs are not timed, and the same from run to run."""
+"""What all tests share: generated inputs are not timed and the same from run to run, one thread."""
+
+import os
 
 from hypothesis import settings
+
+# several test processes with a thread for each core would mostly wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("selfremaster", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("selfremaster")
