@@ -147,8 +147,14 @@ def test_an_editable_install_finds_every_folder(clone: Path, tmp_path: Path) -> 
         opened.extractall(tmp_path / "site")
     names = ["selfremaster", *(f"selfremaster.{name}" for name in LINKED)]
     look = f"""
-import importlib, pathlib, site
+import importlib, pathlib, site, sys
+# this environment may hold an installation of its own, which must not answer instead
+for name in [name for name in sys.modules if name.startswith("__editable__")]:
+    del sys.modules[name]
+others = list(sys.meta_path)
+sys.path.insert(0, {str(tmp_path / "site")!r})
 site.addsitedir({str(tmp_path / "site")!r})
+sys.meta_path.sort(key=lambda finder: any(finder is other for other in others))
 for name in {names}:
     print(pathlib.Path(importlib.import_module(name).__file__).resolve().parent)
 print(importlib.import_module("selfremaster").__version__)

@@ -19,6 +19,7 @@ class Estoi(Stoi):
 
     A wave is as clear as itself:
 
+    >>> from selfremaster.core.components import ComponentConfig
     >>> from selfremaster.core.promises.inputs import speech_like
     >>> wave = speech_like(20000, sample_rate=10000)[0]
     >>> round(Estoi(ComponentConfig()).compute(wave, 10000, wave)["estoi"], 4)
