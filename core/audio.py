@@ -202,6 +202,8 @@ def _blocks(
         if not len(block):
             found = (start + done) / info.sample_rate
             what = f"it can be read up to {found:.2f} of {info.seconds:.2f} seconds"
+            if not start + done:
+                what = f"the end of its {info.seconds:.2f} seconds is missing"
             raise AudioError(_truncated(path, what))
         if not np.isfinite(block).all():
             _refuse_not_finite(path, block, start + done, info.sample_rate)

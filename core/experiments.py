@@ -116,8 +116,8 @@ class ScheduleSettings(Settings):
     name: Annotated[
         Literal["constant", "cosine", "plateau"],
         Field(
-            description="constant; falling as a cosine to the last of the steps (not minutes); "
-            "or lower where nothing improves"
+            description="constant; falling as a cosine to the end of the steps or minutes; or "
+            "lower where nothing improves"
         ),
     ] = "plateau"
     warmup_steps: Annotated[int, Field(ge=0, description="steps of linear rise at the start")] = 0

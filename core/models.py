@@ -153,15 +153,15 @@ def match_level(wave: Tensor, reference: Tensor) -> Tensor:
     """Give each channel the mean level of the reference, as far as full scale allows.
 
     Silent channels of the reference come out silent. One gain keeps the channels of a wave whose
-    peak would pass full scale in balance.
+    peak would pass full scale, or the peak of a reference beyond it, in balance.
 
     Shape: (channels, samples) both.
     """
     own = wave.square().mean(-1, keepdim=True).sqrt()
     wanted = reference.square().mean(-1, keepdim=True).sqrt()
     levelled = torch.where(own > 1e-9, wave * (wanted / own.clamp(min=1e-9)), wave * 0)
-    peak = float(levelled.abs().max())
-    return levelled * (PEAK_LIMIT / peak) if peak > PEAK_LIMIT else levelled
+    peak, limit = float(levelled.abs().max()), max(PEAK_LIMIT, float(reference.abs().max()))
+    return levelled * (limit / peak) if peak > limit else levelled
 
 
 @contextmanager

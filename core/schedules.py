@@ -17,21 +17,24 @@ class Schedule:
         self.best = math.inf
         self.without_improvement = 0
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
+    def rate(self, step: int, elapsed: float = 0.0) -> float:
+        """The learning rate of a step, counted from 0; ``elapsed`` is the part of the minutes used.
+
+        The cosine ends with the steps or with the minutes, whichever come first.
+        """
         schedule, start = self.settings.schedule, self.settings.learning_rate
         lowest = min(schedule.minimum, start)
         if step < schedule.warmup_steps:
             return start * (step + 1) / schedule.warmup_steps
         if schedule.name == "cosine":
             length = max(1, self.settings.steps - schedule.warmup_steps)
-            progress = min(1.0, (step - schedule.warmup_steps) / length)
+            progress = min(1.0, max(elapsed, (step - schedule.warmup_steps) / length))
             return lowest + (start - lowest) * (1 + math.cos(math.pi * progress)) / 2
         return max(lowest, start * self.scale)
 
-    def apply(self, optimizers: dict[str, Optimizer], step: int) -> float:
+    def apply(self, optimizers: dict[str, Optimizer], step: int, elapsed: float = 0.0) -> float:
         """Set the rate of a step everywhere; gives it."""
-        rate = self.rate(step)
+        rate = self.rate(step, elapsed)
         for optimizer in optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = rate

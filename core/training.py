@@ -103,6 +103,7 @@ class Trainer:
         self.state = _State()
         self.best_weights: dict[str, dict[str, Tensor]] | None = None
         self._stepping = False
+        self._elapsed = 0.0
         self._last_batch: Batch = {}
         self._losses: dict[str, float] = {}
         self._optimizers: dict[str, Optimizer] = {}
@@ -166,7 +167,8 @@ class Trainer:
             self.state.step, self.fabric.global_rank, self.fabric.world_size
         )
         while self.state.step < self.settings.steps:
-            if self._time_is_up():
+            self._elapsed = self._part_of_the_minutes()
+            if self._elapsed >= 1:
                 if self.state.validated != self.state.step:
                     self._validate(self._last_batch)
                 return "minutes"
@@ -179,18 +181,18 @@ class Trainer:
             self.state.seconds += time.monotonic() - started
         return "steps"
 
-    def _time_is_up(self) -> bool:
-        """Whether the first of several processes has used up the minutes."""
+    def _part_of_the_minutes(self) -> float:
+        """How much of the minutes the first of several processes has used up, from 0."""
         if self.settings.minutes is None:
-            return False
+            return 0.0
         seconds: float = self.fabric.broadcast(self.state.seconds)
-        return seconds >= self.settings.minutes * 60
+        return seconds / (self.settings.minutes * 60)
 
     def _step(self, batch: Batch) -> None:
         """One batch: every update of the objective, one after another."""
         step = self.state.step
         self._set_modes(training=True)
-        rate = self.schedule.apply(self._optimizers, step)
+        rate = self.schedule.apply(self._optimizers, step, self._elapsed)
         seed = self.experiment.seed * _SEED_STRIDE + step * self.fabric.world_size
         context = _context(step, seed + self.fabric.global_rank)
         torch.manual_seed(seed)  # dropout and the like, inside layers, know no other source

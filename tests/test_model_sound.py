@@ -79,9 +79,10 @@ def test_at_the_models_rate_the_wave_comes_back(wave: Tensor) -> None:
     torch.testing.assert_close(repeating().restore(wave, 22050), wave, rtol=1e-4, atol=1e-6)
 
 
-def test_what_is_beyond_full_scale_is_brought_within_it() -> None:
-    restored = repeating().restore(3 * speech_like(9000), 22050)
-    assert float(restored.abs().max()) == pytest.approx(0.999)
+def test_what_is_beyond_full_scale_stays_as_loud() -> None:
+    loud = 3 * speech_like(9000)
+    restored = repeating().restore(loud, 22050)
+    assert float(restored.abs().max()) == pytest.approx(float(loud.abs().max()), rel=1e-3)
 
 
 def test_silence_stays_silent_in_each_channel() -> None:
@@ -194,3 +195,12 @@ def test_levels_are_matched_channel_by_channel(seed: int, level: float) -> None:
     reference = torch.cat([noise(1, 500, seed=seed, level=level), torch.zeros(1, 500)])
     matched = match_level(noise(2, 500, seed=seed + 1), reference)
     torch.testing.assert_close(rms(matched), rms(reference), rtol=1e-4, atol=1e-9)
+
+
+def test_a_recording_beyond_full_scale_keeps_its_level_and_no_other_passes_it() -> None:
+    loud, soft = 8 * noise(1, 4000, level=0.2), noise(1, 4000, level=0.2)
+    made = noise(1, 4000, seed=3)
+    assert float(match_level(made, loud).std() / loud.std()) == pytest.approx(1, abs=1e-3)
+    peaky = torch.zeros(1, 4000)
+    peaky[0, :2] = 1.0
+    assert float(match_level(peaky, soft).abs().max()) <= max(0.999, float(soft.abs().max())) + 1e-6

@@ -94,3 +94,11 @@ def test_experiments_of_the_examples_can_be_resolved(
         assert source.folder is None or source.folder.is_dir()
     for reference in experiment.start.values():
         assert find_bundle(reference).tensors
+
+
+def test_pictures_are_pictures_and_no_place_is_left_open() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+    assert re.findall(r"<!--(?! parts: )", README) == []

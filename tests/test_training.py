@@ -389,6 +389,7 @@ def test_cosine_rises_first_and_ends_at_the_minimum() -> None:
     assert cosine.rate(10) == pytest.approx(1e-3)
     assert cosine.rate(55) == pytest.approx((1e-3 + 1e-5) / 2)
     assert cosine.rate(100) == pytest.approx(1e-5)
+    assert cosine.rate(20, elapsed=0.5) == pytest.approx((1e-3 + 1e-5) / 2)  # minutes run out first
 
 
 def test_a_missing_stream_says_which_setting_to_give(speech: Path, tmp_path: Path) -> None:
