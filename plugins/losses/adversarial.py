@@ -91,7 +91,7 @@ class PeriodDiscriminator(nn.Module):
         mode = "reflect" if wave.shape[-1] > missing else "constant"
         padded = functional.pad(wave[:, None], (0, missing), mode=mode)
         folded = padded.reshape(wave.shape[0], 1, -1, self.period)
-        # several times as fast on a CPU
+        # faster on a CPU, most of all in bfloat16
         return _judge(self.layers, self.last, folded.to(memory_format=torch.channels_last))
 
 
