@@ -14,7 +14,8 @@ class Convolution(nn.Module):
     ``bias, weight`` with weight = weight_g * weight_v / |weight_v|, the norm being taken over all
     axes but the first. Either layout is loaded into either state.
 
-    The sound is one row of a picture, in channels-last order: faster on a CPU, most of all in bfloat16.
+    The sound is one row of a picture, in channels-last order: faster on a CPU, most of all in
+    bfloat16.
 
     Shape: (batch, channels_in, 1, samples) -> (batch, channels_out, 1, samples or their multiple).
     """
