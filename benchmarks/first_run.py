@@ -69,6 +69,7 @@ class Settings:
     limit: int | None = None  # so many files at most
     threads: int | None = None
     device: str = "cpu"
+    caveats: Path | None = None  # Markdown: what a reader of the numbers must know
     sounds: Path | None = None  # where the sounds are kept
     apart: bool = True  # a process for each restorer, so that its memory is its own
 
@@ -92,6 +93,7 @@ def run(settings: Settings) -> Path:
 
     Raises `SelfRemasterError` for a model, part or file that cannot be used.
     """
+    _caveats(settings)  # a missing file is told before the work
     bundles = {name: find_bundle(name) for name in (settings.model, *settings.training)}
     metrics = [build("metric", text) for text in settings.metrics]
     ways = directions(metrics)
@@ -155,6 +157,7 @@ def report(settings: Settings, bundles: Mapping[str, Bundle], found: Findings) -
         _what(settings, found),
         "## Quality",
         _quality(settings, found),
+        *_caveats(settings),
         "## Cost",
         _cost(settings, found),
         "## Model",
@@ -166,6 +169,12 @@ def report(settings: Settings, bundles: Mapping[str, Bundle], found: Findings) -
         f"```sh\n{command(settings)}\n```",
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _caveats(settings: Settings) -> list[str]:
+    if settings.caveats is None:
+        return []
+    return ["## Caveats", settings.caveats.read_text(encoding="utf-8").strip()]
 
 
 def _what(settings: Settings, found: Findings) -> str:
@@ -221,6 +230,8 @@ def command(settings: Settings) -> str:
         words += ["--metrics", *settings.metrics]
     if settings.training:
         words += ["--training", *map(_told, settings.training)]
+    if settings.caveats is not None:
+        words += ["--caveats", _told(settings.caveats)]
     for option in ("limit", "threads"):
         value = getattr(settings, option)
         words += [f"--{option}", str(value)] if value is not None else []
@@ -259,6 +270,7 @@ def parser() -> argparse.ArgumentParser:
     add("--limit", type=int, help="so many files at most")
     add("--threads", type=int, help="threads of the processor")
     add("--device", default="cpu", help="auto, cpu, cuda or mps")
+    add("--caveats", type=Path, help="Markdown to put under the numbers: what limits them")
     add("--sounds", type=Path, help="keep the damaged and restored files in this folder")
     add("--same-process", action="store_true", help="measure memory for all of them together")
     return made

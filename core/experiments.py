@@ -138,7 +138,12 @@ class TrainSettings(Settings):
 
     steps: Annotated[int, Field(ge=1, description="steps of the whole run")] = 10_000
     minutes: Annotated[
-        float | None, Field(gt=0, description="stop after so many minutes, if that comes first")
+        float | None,
+        Field(
+            gt=0,
+            description="stop after so many minutes, if that comes first; a cosine ends with them, "
+            "so that a resumed run no longer equals an uninterrupted one to the bit",
+        ),
     ] = None
     learning_rate: Annotated[float, Field(gt=0, le=1, description="at the start")] = 1e-3
     betas: Annotated[tuple[Momentum, Momentum], Field(description="momenta of Adam")] = (0.9, 0.999)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from selfremaster.core import manifests
 from selfremaster.core.bundles import load_weights
 from selfremaster.core.checkpoints import CHECKPOINT_NAME
 from selfremaster.core.components import ComponentSpec
@@ -165,13 +166,17 @@ def _data(experiment: Experiment, objective: Objective, notes: Mapping[str, Any]
             world_size=world_size,
         )
 
-    corpora = {name: _speech_hash(entries) for name, entries in streams.items()}
+    corpora = {
+        name: _speech_hash(settings.streams()[name], entries) for name, entries in streams.items()
+    }
     held_out = _held_out(experiment, objective, rate, samples)
     return TrainingData(batches, held_out, {**notes, "speech": corpora})
 
 
-def _speech_hash(entries: Sequence[Entry]) -> str:
-    """One SHA-256 over names and lengths of the files that are learned from."""
+def _speech_hash(source: SourceSettings, entries: Sequence[Entry]) -> str:
+    """The hash of the manifest, or one over names and lengths of the files of a folder."""
+    if source.manifest is not None:
+        return manifests.content_hash(manifests.read(source.manifest))
     lines = sorted(f"{entry.path.name} {entry.seconds:.3f}" for entry in entries)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

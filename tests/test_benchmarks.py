@@ -131,9 +131,14 @@ def test_the_same_settings_give_the_same_numbers(
         seed=3,
         metrics=("lsd",),
         limit=2,
+        caveats=tmp_path / "caveats.md",
         apart=False,
     )
+    (tmp_path / "caveats.md").write_text("Chosen on these files.\n")
     first_run.run(settings)
+    text = settings.output.read_text()
+    assert "\n## Caveats\n\nChosen on these files.\n\n## Cost\n" in text
+    assert "--caveats caveats.md" in text
     found = {(row["file"], row["restorer"]): row for row in rows_of(settings.output)}
     before = {(row["file"], row["restorer"]): row for row in rows_of(report)}
     shared = found.keys() & before.keys()
@@ -151,6 +156,7 @@ def test_the_same_settings_give_the_same_numbers(
         ({"--split": "tset"}, "did you mean 'test'"),
         ({"--metrics": "lsdd"}, "did you mean 'lsd'"),
         ({"--model": "m" * 300}, "File name too long"),
+        ({"--caveats": "nowhere.md"}, "nowhere.md"),
     ],
 )
 def test_wrong_words_are_one_line(

@@ -77,7 +77,7 @@ class UNet1dConfig(ComponentConfig):
         bool,
         Field(
             description="predict a change of the wave, none at first, instead of the wave; dual "
-            "learning from fresh weights then stays where analysis and channel change nothing"
+            "learning from fresh weights may then stay where analysis and channel do nothing"
         ),
     ] = False
 
