@@ -23,6 +23,12 @@ from selfremaster.core.errors import ComponentError, ExperimentError, one_line
 MODULES = ("analyzer", "vocoder", "channel")
 """The modules of a model that have weights, and can start from those of a bundle."""
 
+STREAMS = ("degraded", "clean", "paired_degraded", "paired_clean")
+"""The waves that an objective may learn from."""
+
+FOLLOWS = {"paired_degraded": "paired_clean"}
+"""Streams that are cut where another one is."""
+
 
 class Settings(BaseModel):
     """A section of an experiment: immutable, unknown keys refused, all numbers finite."""
@@ -66,14 +72,19 @@ class SourceSettings(Settings):
     speakers: Annotated[
         tuple[str, ...] | None, Field(description="rows of these speakers alone")
     ] = None
+    label: Annotated[
+        str | None,
+        Field(description="column of the manifest whose values are the labels of the recordings"),
+    ] = None
 
     @model_validator(mode="after")
     def _check_one_place(self) -> Self:
         if (self.folder is None) == (self.manifest is None):
             raise ValueError("give either folder or manifest")
-        if self.folder is not None and (self.split is not None or self.speakers is not None):
+        rows = (self.split, self.speakers, self.label)
+        if self.folder is not None and any(setting is not None for setting in rows):
             raise ValueError(
-                "split and speakers go with a manifest; make one by `selfremaster manifest`"
+                "split, speakers and label go with a manifest; make one by `selfremaster manifest`"
             )
         return self
 
@@ -85,11 +96,24 @@ class DataSettings(Settings):
     clean: Annotated[
         SourceSettings | None, Field(description="clean speech, unrelated to them")
     ] = None
+    paired_degraded: Annotated[
+        SourceSettings | None, Field(description="recordings whose clean version exists")
+    ] = None
+    paired_clean: Annotated[
+        SourceSettings | None,
+        Field(description="the clean versions, of the same paths below their folder or manifest"),
+    ] = None
     held_out_degraded: Annotated[
         SourceSettings | None, Field(description="recordings for the validation loss")
     ] = None
     held_out_clean: Annotated[
         SourceSettings | None, Field(description="clean speech for the validation loss")
+    ] = None
+    held_out_paired_degraded: Annotated[
+        SourceSettings | None, Field(description="pairs for the validation loss: the recordings")
+    ] = None
+    held_out_paired_clean: Annotated[
+        SourceSettings | None, Field(description="pairs for the validation loss: clean versions")
     ] = None
     segment_seconds: Annotated[float, Field(gt=0, le=600, description="length of a segment")] = 2.0
     batch_size: Annotated[int, Field(ge=1, description="segments of each stream a step")] = 4
@@ -99,14 +123,24 @@ class DataSettings(Settings):
     ] = 16
     workers: Annotated[int, Field(ge=0, description="loader processes")] = 0
 
+    features_folder: Annotated[
+        Path | None,
+        Field(
+            description="where speech features are kept that are slow to compute; empty: beside "
+            "the manifest or folder they are of"
+        ),
+    ] = None
+
     def streams(self) -> dict[str, SourceSettings]:
         """The training streams that are given, by name."""
-        named = {"degraded": self.degraded, "clean": self.clean}
-        return {name: source for name, source in named.items() if source is not None}
+        return self._given("")
 
     def held_out(self) -> dict[str, SourceSettings]:
         """The streams of the validation loss that are given, by name."""
-        named = {"degraded": self.held_out_degraded, "clean": self.held_out_clean}
+        return self._given("held_out_")
+
+    def _given(self, prefix: str) -> dict[str, SourceSettings]:
+        named = {name: getattr(self, prefix + name) for name in STREAMS}
         return {name: source for name, source in named.items() if source is not None}
 
 

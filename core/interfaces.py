@@ -8,7 +8,8 @@ functions in `selfremaster.core.promises`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -19,6 +20,7 @@ from selfremaster.core.components import (
     DegradationSpec,
     FeaturesSpec,
     LossSpec,
+    MetricSpec,
     ModelReference,
     PartOf,
     VocoderSpec,
@@ -43,10 +45,12 @@ __all__ = [
     "Loss",
     "LossSpec",
     "Metric",
+    "MetricSpec",
     "ModelReference",
     "Objective",
     "Parameters",
     "PartOf",
+    "QualityPredictor",
     "Restorer",
     "StepContext",
     "StepLosses",
@@ -73,10 +77,16 @@ class Features(Component, nn.Module):
     One object serves both, so that they cannot disagree about where a frame lies. Frame k is
     centred on sample k * hop_samples; a wave has 1 + samples // hop_samples frames.
 
+    Its rows are the source rows, which are taken from the degraded wave itself (such as F0; many
+    parts have none), followed by the target rows, which the analysis module predicts. ``cached``
+    parts are too slow to be computed anew in every step: a training run computes their rows once a
+    file, on the processor, and keeps them beside the manifest.
+
     Shape: wave (batch, samples) -> speech features (batch, channels, frames).
     """
 
     kind = "features"
+    cached: ClassVar[bool] = False
     sample_rate: int  # Hz
     hop_samples: int
     channels: int  # what the vocoder is given
@@ -100,17 +110,50 @@ class Features(Component, nn.Module):
         """The log-mel value of no sound, which frames are padded with."""
         raise NotImplementedError
 
-    def predicted(self, features: Tensor) -> Tensor:
-        """What the analysis module must predict of them, (batch, predicted_channels, frames)."""
-        return features
+    @property
+    def source_channels(self) -> int:
+        """How many rows are taken from the degraded wave."""
+        return self.channels - self.predicted_channels
 
-    def complete(self, predicted: Tensor, wave: Tensor) -> Tensor:
-        """Add to the prediction what has to be taken from the degraded wave itself (such as F0).
+    def source(self, wave: Tensor) -> Tensor:
+        """The source rows alone, (batch, samples) -> (batch, source_channels, frames)."""
+        return wave.new_zeros(wave.shape[0], 0, self.frames(wave.shape[-1]))
+
+    def target(self, wave: Tensor) -> Tensor:
+        """The target rows alone, (batch, samples) -> (batch, predicted_channels, frames)."""
+        return self.predicted(self(wave))
+
+    def predicted(self, features: Tensor) -> Tensor:
+        """The target rows of the features, (batch, predicted_channels, frames)."""
+        return features[:, self.source_channels :]
+
+    def complete(
+        self, predicted: Tensor, wave: Tensor, known_source: Tensor | None = None
+    ) -> Tensor:
+        """Set the source rows of the degraded wave before the prediction.
 
         Shape: (batch, predicted_channels, frames), (batch, samples) -> (batch, channels, frames).
+        ``known_source`` (batch, source_channels, frames) saves computing them.
         """
-        del wave
-        return predicted
+        if self.source_channels == 0:
+            return predicted
+        source = self.source(wave) if known_source is None else known_source
+        return torch.cat([source.to(predicted.dtype), predicted], dim=1)
+
+    def rough(self, log_mel: Tensor) -> Tensor | None:
+        """The target rows as far as the log-mel itself tells them, for analyzers to begin with.
+
+        Shape: (batch, mel_bands, frames) -> (batch, predicted_channels, frames), or none.
+        """
+        del log_mel
+        return None
+
+    def at_gain(self, target: Tensor, gain: Tensor) -> Tensor:
+        """The target rows of the wave times a gain; ``cached`` parts have it.
+
+        Shape: (batch, predicted_channels, frames), (batch,) -> (batch, predicted_channels, frames).
+        """
+        raise NotImplementedError
 
     def frames(self, samples: int) -> int:
         """How many frames a wave of so many samples has."""
@@ -121,7 +164,7 @@ class AnalysisOutput(NamedTuple):
     """What the analysis module found in a recording."""
 
     features: Tensor  # clean speech features (batch, predicted_channels, frames)
-    channel_features: Tensor  # the sound of the recording (batch, channel_dim)
+    channel_features: Tensor  # the sound of the recording (batch, channel_dim), or one each time
 
 
 class Analyzer(Component, nn.Module):
@@ -129,10 +172,14 @@ class Analyzer(Component, nn.Module):
 
     Shape: log-mel (batch, mel_bands, frames) -> features (batch, predicted_channels, frames) and
     channel features (batch, channel_dim). Any number of frames from 1 is taken.
+
+    An analyzer that is ``over_time`` gives channel features (batch, channel_dim, times) instead,
+    the times spread evenly over the recording, one at least.
     """
 
     kind = "analyzer"
     channel_dim: int
+    over_time: bool = False
 
     def __init__(self, config: ComponentConfig, features: Features) -> None:
         super().__init__()
@@ -149,6 +196,10 @@ class Analyzer(Component, nn.Module):
         """The clean speech features alone, for where the channel features are not needed."""
         features: Tensor = self(log_mel).features
         return features
+
+    def channel_parameters(self) -> list[nn.Parameter]:
+        """The parameters that only the channel features depend on; none by default."""
+        return []
 
 
 class Vocoder(Component, nn.Module):
@@ -181,10 +232,12 @@ class Channel(Component, nn.Module):
     """The channel module: put the sound of a recording onto a clean wave.
 
     Shape: wave (batch, samples), channel features (batch, channel_dim) -> wave (batch, samples).
-    Any number of samples from 1 is taken; nothing is delayed.
+    Any number of samples from 1 is taken; nothing is delayed. A channel module that is
+    ``over_time`` takes channel features (batch, channel_dim, times) as well.
     """
 
     kind = "channel"
+    over_time: bool = False
 
     def __init__(self, config: ComponentConfig, channel_dim: int) -> None:
         super().__init__()
@@ -261,12 +314,14 @@ class Loss(Component, nn.Module):
     Shape: for ``takes = "wave"`` two waves (batch, samples), for ``takes = "features"`` two maps
     (batch, channels, frames) -> scalar, at least 0 and finite for finite input. The longer input is
     cut to the shorter one. ``is_mean`` says that the loss of a batch is the mean of its items' own,
-    so that the size of a batch does not change what is learned.
+    so that the size of a batch does not change what is learned. Losses that judge the estimate by
+    itself say ``needs_target = False``: of the target they take the length alone.
     """
 
     kind = "loss"
     takes: ClassVar[Literal["wave", "features"]] = "wave"
     is_mean: ClassVar[bool] = True
+    needs_target: ClassVar[bool] = True
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__()
@@ -297,6 +352,16 @@ class StepContext:
 
     step: int  # updates done so far
     generator: Generator
+    seed: int = 0
+    first_item: int = 0  # the number, in the whole run, of the batch's first item
+    stride: int = 1  # from item to item; the others are with other processes
+
+    def item_generators(self, count: int) -> list[Generator]:
+        """A source of chance for each item of the batch, the same whichever process has it."""
+        return [
+            Generator().manual_seed((self.seed + self.first_item + self.stride * item) % 2**63)
+            for item in range(count)
+        ]
 
 
 @dataclass(frozen=True)
@@ -312,17 +377,23 @@ class Objective(Component, nn.Module):
     """What is learned from a batch: which waves it needs, which modules move, by which losses.
 
     ``streams`` names the waves that a batch holds, each (batch, samples) at the model's rate:
-    "degraded" (recordings to learn from), "clean" (any clean speech, unrelated to them).
+    "degraded" (recordings to learn from), "clean" (any clean speech, unrelated to them),
+    "paired_degraded" and "paired_clean" (the same speech twice). ``needs`` says what else of a
+    stream is asked for, by words: "source" and "target" (the rows of the speech features, which
+    `Model.source`, `target` and `speech` take from the batch or compute), "label" (an integer that
+    the manifest gives the file, under "STREAM/label" in the batch, (batch,)).
     ``trained`` names the modules of the model that are trained; the others are frozen and kept in
     evaluation mode. ``uses`` names those of them that it needs as they are, which must have been
-    trained before. `updates` says which parameters each of the optimizers moves; `losses` yields
-    one `StepLosses` for every one of them, and the trainer steps between two yields.
+    trained before. All four may be set by the constructor. `updates` says which parameters each of
+    the optimizers moves; `losses` yields one `StepLosses` for every one of them, or for those whose
+    turn it is, and the trainer steps between two yields.
     """
 
     kind = "objective"
-    streams: ClassVar[tuple[str, ...]] = ("clean",)
-    trained: ClassVar[tuple[str, ...]] = ()
-    uses: ClassVar[tuple[str, ...]] = ()
+    streams: tuple[str, ...] = ("clean",)
+    needs: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    trained: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__()
@@ -375,6 +446,46 @@ class Metric(Component):
     ) -> dict[str, float]:
         """The numbers, by name."""
         raise NotImplementedError
+
+
+class QualityPredictor(Metric, nn.Module):
+    """A metric that is a network, and that a model can be taught by: gradients reach the wave.
+
+    `score` says how good each wave sounds, up to ``best``, the top of the scale. It has no
+    reference, one number, of which more is better, and is in evaluation mode always.
+    """
+
+    directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"quality": "higher"}
+    needs_reference: ClassVar[bool] = False
+    best: ClassVar[float]
+
+    def __init__(self, config: ComponentConfig) -> None:
+        nn.Module.__init__(self)
+        Metric.__init__(self, config)
+
+    def score(self, wave: Tensor, sample_rate: int) -> Tensor:
+        """How good waves at a rate (Hz) sound, (batch, samples) -> (batch,)."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode, whatever is asked for."""
+        del mode
+        return super().train(False)
+
+    def compute(
+        self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
+    ) -> dict[str, float]:
+        """The score of one wave (samples,); raises `ComponentError` for what is no wave."""
+        del reference
+        if estimate.ndim != 1 or not estimate.numel() or not torch.isfinite(estimate).all():
+            raise ComponentError(
+                f"estimate of shape {tuple(estimate.shape)}; give finite numbers (samples,), one "
+                f"channel at a time"
+            )
+        (name,) = self.directions
+        with torch.no_grad():
+            found = self.eval().score(estimate.float()[None], sample_rate)
+        return {name: float(found)}
 
 
 class Restorer(Component):

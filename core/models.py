@@ -1,8 +1,8 @@
 """A model: the parts put together, and what can be done with them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from selfremaster.core.errors import AudioError, BundleError
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, Features, Vocoder
 from selfremaster.core.levels import normalise_peak, resample
 from selfremaster.core.signals import fit_length
+
+if TYPE_CHECKING:
+    from selfremaster.core.profiles import ChannelProfile
 
 Wave = TypeVar("Wave", Tensor, np.ndarray)
 
@@ -63,6 +66,24 @@ class Model(nn.Module):
         """The clean speech features that the analysis module hears, without channel features."""
         return self._analysis_module().predict(self.features.log_mel(wave))
 
+    def source(self, batch: Mapping[str, Tensor], stream: str) -> Tensor:
+        """The source rows of a stream's waves: those in the batch, or computed now."""
+        known = batch.get(f"{stream}/source")
+        return self.features.source(batch[stream]) if known is None else known
+
+    def target(self, batch: Mapping[str, Tensor], stream: str) -> Tensor:
+        """What the analysis module should hear in a stream: given in the batch, or computed now."""
+        known = batch.get(f"{stream}/target")
+        return self.features.target(batch[stream]) if known is None else known
+
+    def speech(self, batch: Mapping[str, Tensor], stream: str) -> Tensor:
+        """The speech features of a stream's waves, (batch, channels, frames)."""
+        if f"{stream}/target" in batch:
+            target = batch[f"{stream}/target"]
+            return self.features.complete(target, batch[stream], batch.get(f"{stream}/source"))
+        features: Tensor = self.features(batch[stream])
+        return features
+
     def _analysis_module(self) -> Analyzer:
         if self.analyzer is None:
             raise BundleError(
@@ -94,7 +115,7 @@ class Model(nn.Module):
         Raises `AudioError` for another shape or type, for samples that are no numbers, and for an
         empty wave.
         """
-        return self._through(self.restore_segment, wave, sample_rate)
+        return self.through(self.restore_segment, wave, sample_rate)
 
     def copy_synthesis(self, wave: Wave, sample_rate: int) -> Wave:
         """Send a clean wave through features and vocoder alone: the ceiling of any restoration.
@@ -105,15 +126,51 @@ class Model(nn.Module):
         def resynthesise(clean: Tensor) -> Tensor:
             return self.speak(self.features(clean), clean)
 
-        return self._through(resynthesise, wave, sample_rate)
+        return self.through(resynthesise, wave, sample_rate)
 
-    def _through(self, function: Callable[[Tensor], Tensor], wave: Wave, sample_rate: int) -> Wave:
+    def profile(self, recording: Wave, sample_rate: int, name: str = "") -> "ChannelProfile":
+        """The sound of a recording: its mean channel features, to be put onto other waves.
+
+        Shape and errors are those of `restore`.
+        """
+        from selfremaster.core import transferring  # which imports this module
+
+        heard = transferring.hear(self, recording, sample_rate)
+        return transferring.make_profile([heard], transferring.identify(self), name)
+
+    def transfer(
+        self, wave: Wave, sample_rate: int, profile: "ChannelProfile", strength: float = 1.0
+    ) -> Wave:
+        """Put the sound of a profile onto a wave: same shape, length, rate, type and level.
+
+        Strength 0 is the wave itself, 1 the whole effect, up to 1.5 exaggerates. Shape and errors
+        are those of `restore`; `ComponentError` for another strength, `BundleError` for a profile
+        that another model made.
+        """
+        from selfremaster.core import transferring
+
+        return transferring.transfer(self, wave, sample_rate, profile, strength)
+
+    def redegrade(
+        self, wave: Wave, sample_rate: int, profile: "ChannelProfile | None" = None
+    ) -> Wave:
+        """Restore a recording and put its sound back: what the model takes the recording for.
+
+        The vocoder is the one that the model learned with; the channel features are the mean of
+        the recording's own, or those of the profile, such as the mean of a speaker's recordings.
+        Shape and errors are those of `restore` and `transfer`.
+        """
+        from selfremaster.core import transferring
+
+        return transferring.redegrade(self, wave, sample_rate, profile)
+
+    def through(self, function: Callable[[Tensor], Tensor], wave: Wave, sample_rate: int) -> Wave:
         """Bring a wave to the model's rate and level, apply the function, and bring it back."""
         given = check_wave(wave)
         channels = given.reshape(-1, given.shape[-1]).float().cpu()
         heard = resample(channels, sample_rate, self.sample_rate)
         levelled = normalise_peak(heard.reshape(1, -1), self.peak_db).reshape(heard.shape)
-        with torch.inference_mode(), _evaluating(self):
+        with torch.inference_mode(), evaluating(self):
             made = function(levelled.to(self.device)).float().cpu()
         back = fit_length(resample(made, self.sample_rate, sample_rate), channels.shape[-1])
         result = match_level(back, channels).reshape(given.shape).to(given.dtype)
@@ -165,7 +222,7 @@ def match_level(wave: Tensor, reference: Tensor) -> Tensor:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
     """Keep a module in evaluation mode inside the block, and put it back as it was."""
     training = [part for part in module.modules() if part.training]
     module.eval()

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,25 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from selfremaster.core import audio
-from selfremaster.core.corpora import Entry, entries_from
+from selfremaster.core.corpora import Entry
 from selfremaster.core.errors import ExperimentError, SelfRemasterError
 
 __all__ = [
+    "Beside",
     "Entry",
     "SegmentDataset",
     "cut",
-    "entries_from",
-    "fixed_segments",
     "loader",
 ]
 
 MARGIN_SAMPLES = 512
 """What is read on both sides of a stretch to be resampled, at the lower of the two rates; the
 filter of the resampler reaches less far."""
+
+
+Beside = Callable[[Entry, int, int, float], Tensor]
+"""Further numbers of a stretch of a file: given its first sample at the rate of the model, how many
+samples it has, and by what it was multiplied. The files may be shorter."""
 
 
 class SegmentDataset(Dataset[dict[str, Tensor]]):
@@ -43,6 +47,11 @@ class SegmentDataset(Dataset[dict[str, Tensor]]):
     Files of several channels are averaged to one, those of another rate resampled, and those
     shorter than a segment are followed by silence.
 
+    ``beside`` are further numbers of a stream's stretches, by "STREAM/word": rows of speech
+    features, or a label. Where there are any, stretches begin at a multiple of ``grid_samples``,
+    so that rows kept of the whole file are those of the stretch. ``follows`` (follower -> leader)
+    names streams whose files are those of another, one by one, and are cut at the same place.
+
     Shape: {stream: (samples,)}, float32, at the given rate in Hz.
     Source: SelfRemaster (Interspeech 2022): segments of 2 seconds, each at -3 dBFS.
     Raises `ExperimentError` for a stream without files, `AudioError` for files that cannot be read.
@@ -55,6 +64,10 @@ class SegmentDataset(Dataset[dict[str, Tensor]]):
         segment_samples: int,
         seed: int = 0,
         peak_db: float = -3.0,
+        *,
+        beside: Mapping[str, Beside] | None = None,
+        grid_samples: int = 1,
+        follows: Mapping[str, str] | None = None,
     ) -> None:
         if segment_samples < 1:
             raise ExperimentError(f"segments of {segment_samples} samples; 1 or more are needed")
@@ -66,6 +79,9 @@ class SegmentDataset(Dataset[dict[str, Tensor]]):
         self.segment_samples = segment_samples
         self.seed = seed
         self.peak_db = peak_db
+        self.beside = dict(beside or {})
+        self.grid_samples = grid_samples
+        self.follows = dict(follows or {})
         seconds = segment_samples / sample_rate
         self._pass_files = {
             name: np.repeat(
@@ -90,21 +106,50 @@ class SegmentDataset(Dataset[dict[str, Tensor]]):
 
     def place(self, stream: str, item: int) -> tuple[Entry, float]:
         """The file of an item, and how far into it the stretch lies: from 0, its start, to 1."""
-        number, position = divmod(item, self.items_per_pass(stream))
-        entry = self.streams[stream][self._order(stream, number)[position]]
-        return entry, _generator(self.seed, stream, "place", item).random()
+        leader = self.follows.get(stream, stream)
+        number, position = divmod(item, self.items_per_pass(leader))
+        entry = self.streams[stream][self._order(leader, number)[position]]
+        return entry, _generator(self.seed, leader, "place", item).random()
 
     def _draw_order(self, stream: str, number: int) -> npt.NDArray[np.int64]:
         files = self._pass_files[stream]
         return files[_generator(self.seed, stream, "order", number).permutation(len(files))]
 
     def __getitem__(self, item: int) -> dict[str, Tensor]:
-        """The stretches of one item, one a stream."""
-        found = {}
+        """The stretches of one item, one a stream, and the numbers beside them."""
+        found: dict[str, Tensor] = {}
         for stream in self.streams:
             entry, fraction = self.place(stream, item)
-            segment = cut(entry.path, self.sample_rate, self.segment_samples, fraction)
-            found[stream] = _levelled(segment, self.segment_samples, self.peak_db)
+            leader, _ = self.place(self.follows.get(stream, stream), item)
+            found |= self._stretch(stream, entry, leader, fraction)
+        return found
+
+    def held_out(self, limit: int) -> list[dict[str, Tensor]]:
+        """Fixed items for validation: the middles of files spread evenly over each stream.
+
+        As many as the smallest stream has files, or the limit.
+        """
+        count = min(limit, *map(len, self.streams.values()))
+        items: list[dict[str, Tensor]] = [{} for _ in range(count)]
+        for stream, entries in self.streams.items():
+            leaders = self.streams[self.follows.get(stream, stream)]
+            for index, item in enumerate(items):
+                number = (2 * index + 1) * len(entries) // (2 * count)
+                item |= self._stretch(stream, entries[number], leaders[number], 0.5)
+        return items
+
+    def _stretch(
+        self, stream: str, entry: Entry, leader: Entry, fraction: float
+    ) -> dict[str, Tensor]:
+        rate, samples = self.sample_rate, self.segment_samples
+        start = _start(leader.path, rate, samples, fraction)
+        start -= start % self.grid_samples
+        segment = _cut(entry.path, rate, samples, start)
+        sound, gain = _levelled(segment, self.segment_samples, self.peak_db)
+        found = {stream: sound}
+        for name, numbers in self.beside.items():
+            if name.partition("/")[0] == stream:
+                found[name] = numbers(entry, start, self.segment_samples, gain)
         return found
 
 
@@ -113,12 +158,14 @@ def _generator(seed: int, *words: str | int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16]))
 
 
-def _levelled(segment: Tensor, samples: int, peak_db: float) -> Tensor:
+def _levelled(segment: Tensor, samples: int, peak_db: float) -> tuple[Tensor, float]:
+    """The segment at its level, followed by silence, and by what it was multiplied."""
     # in numpy, as all of an item: torch's threads made it forty times slower on a busy machine
     sound = np.zeros(samples, np.float32)
     given = segment.numpy()
-    sound[: len(given)] = given * audio.peak_gain(float(np.abs(given).max(initial=0)), peak_db)
-    return torch.from_numpy(sound)
+    gain = audio.peak_gain(float(np.abs(given).max(initial=0)), peak_db)
+    sound[: len(given)] = given * gain
+    return torch.from_numpy(sound), gain
 
 
 def _average(wave: Tensor) -> Tensor:
@@ -135,9 +182,18 @@ def cut(path: Path, sample_rate: int, samples: int, fraction: float) -> Tensor:
 
     Shape: (samples or fewer,).
     """
+    return _cut(path, sample_rate, samples, _start(path, sample_rate, samples, fraction))
+
+
+def _start(path: Path, sample_rate: int, samples: int, fraction: float) -> int:
+    """Where a stretch begins that lies so far into a file, in samples at the rate asked for."""
     info = audio.inspect(path)
     total = audio.resampled_length(info.samples, info.sample_rate, sample_rate)
-    start = min(int(fraction * (total - samples + 1)), total - samples) if total > samples else 0
+    return min(int(fraction * (total - samples + 1)), total - samples) if total > samples else 0
+
+
+def _cut(path: Path, sample_rate: int, samples: int, start: int) -> Tensor:
+    info = audio.inspect(path)
     if info.sample_rate == sample_rate:
         return _average(audio.read(path, start, samples)[0])
     divisor = math.gcd(info.sample_rate, sample_rate)
@@ -151,30 +207,10 @@ def cut(path: Path, sample_rate: int, samples: int, fraction: float) -> Tensor:
     return audio.resample(stretch, info.sample_rate, sample_rate)[offset : offset + samples]
 
 
-def fixed_segments(
-    entries: Sequence[Entry],
-    sample_rate: int,
-    segment_samples: int,
-    limit: int,
-    peak_db: float = -3.0,
-) -> Tensor:
-    """Take the middle of up to so many files, spread evenly over those given: for validation.
-
-    Shape: (files, samples), levelled and padded as `SegmentDataset` does.
-    Raises `ExperimentError` when there is no file.
-    """
-    if not entries or limit < 1:
-        raise ExperimentError(
-            f"{len(entries)} files, and {limit} segments asked for; nothing to cut"
-        )
-    count = min(limit, len(entries))
-    chosen = [entries[(2 * index + 1) * len(entries) // (2 * count)] for index in range(count)]
-    return torch.stack(
-        [
-            _levelled(cut(entry.path, sample_rate, segment_samples, 0.5), segment_samples, peak_db)
-            for entry in chosen
-        ]
-    )
+def label_of(entry: Entry, start: int, samples: int, gain: float) -> Tensor:
+    """The label that the manifest gives the file, an integer, ()."""
+    del start, samples, gain
+    return torch.tensor(entry.label)
 
 
 class _Careful(Dataset["dict[str, Tensor] | SelfRemasterError"]):
@@ -193,15 +229,20 @@ class _Careful(Dataset["dict[str, Tensor] | SelfRemasterError"]):
 def _batch(
     items: Sequence[dict[str, Tensor] | SelfRemasterError],
 ) -> dict[str, Tensor] | SelfRemasterError:
-    waves: dict[str, list[Tensor]] = {}
+    whole = []
     for item in items:
         if isinstance(item, SelfRemasterError):
             return item
-        for stream, wave in item.items():
-            waves.setdefault(stream, []).append(wave)
+        whole.append(item)
+    return stacked(whole)
+
+
+def stacked(items: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """A batch of items."""
+    # by numpy: torch's threads get in each other's way on a busy machine, for nothing here
     return {
-        stream: torch.from_numpy(np.stack([row.numpy() for row in rows]))
-        for stream, rows in waves.items()
+        name: torch.from_numpy(np.stack([item[name].numpy() for item in items]))
+        for name in items[0]
     }
 
 

@@ -193,8 +193,16 @@ class Trainer:
         step = self.state.step
         self._set_modes(training=True)
         rate = self.schedule.apply(self._optimizers, step, self._elapsed)
-        seed = self.experiment.seed * _SEED_STRIDE + step * self.fabric.world_size
-        context = _context(step, seed + self.fabric.global_rank)
+        world, rank = self.fabric.world_size, self.fabric.global_rank
+        run = self.experiment.seed * _SEED_STRIDE
+        seed = run + step * world
+        context = StepContext(
+            step,
+            _generator(seed + rank),
+            seed=run,
+            first_item=step * world * self.experiment.data.batch_size + rank,
+            stride=world,
+        )
         torch.manual_seed(seed)  # dropout and the like, inside layers, know no other source
         self._losses = {"learning_rate": rate}
         updates = self.objective.losses(self.model, self._moved(batch), context)
@@ -260,7 +268,8 @@ class Trainer:
         with torch.no_grad(), self.fabric.autocast():
             shown = self._moved(self.data.held_out[0] if self.data.held_out else last_batch)
             for number, batch in enumerate(self.data.held_out):
-                context = _context(self.state.step, number)
+                first = number * self.experiment.data.batch_size
+                context = StepContext(self.state.step, _generator(number), first_item=first)
                 losses = self.objective.validation_losses(self.model, self._moved(batch), context)
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0.0) + float(value) / len(self.data.held_out)
@@ -359,8 +368,8 @@ class Trainer:
         )
 
 
-def _context(step: int, seed: int) -> StepContext:
-    return StepContext(step, torch.Generator().manual_seed(seed % 2**63))
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed % 2**63)
 
 
 def _copied(weights: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
@@ -372,10 +381,10 @@ def _copied(weights: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, 
 
 def _first_sounds(model: Model, batch: Batch) -> dict[str, Tensor]:
     """The first held-out wave of each stream, and what the model makes of it."""
-    sounds: dict[str, Any] = {name: wave[:1] for name, wave in batch.items()}
+    first = {name: values[:1] for name, values in batch.items()}
+    sounds: dict[str, Any] = {name: wave for name, wave in first.items() if "/" not in name}
     if "clean" in batch:
-        clean = batch["clean"][:1]
-        sounds["copy-synthesis"] = model.speak(model.features(clean), clean)
+        sounds["copy-synthesis"] = model.speak(model.speech(first, "clean"), first["clean"])
     if "degraded" in batch and model.analyzer is not None:
-        sounds["restored"] = model.restore_segment(batch["degraded"][:1])
+        sounds["restored"] = model.restore_segment(first["degraded"])
     return {name: wave[0].float().cpu() for name, wave in sounds.items()}

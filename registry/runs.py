@@ -11,11 +11,13 @@ from selfremaster.core import manifests
 from selfremaster.core.bundles import load_weights
 from selfremaster.core.checkpoints import CHECKPOINT_NAME
 from selfremaster.core.components import ComponentSpec
+from selfremaster.core.corpora import Entry, entries_from, paired
 from selfremaster.core.errors import BundleError, ExperimentError
-from selfremaster.core.experiments import MODULES, Experiment, SourceSettings
-from selfremaster.core.interfaces import Objective
+from selfremaster.core.experiments import FOLLOWS, MODULES, Experiment, SourceSettings
+from selfremaster.core.feature_caches import CachedRows, Told, folder_beside
+from selfremaster.core.interfaces import Features, Objective
 from selfremaster.core.models import Model
-from selfremaster.core.segments import Entry, SegmentDataset, entries_from, fixed_segments, loader
+from selfremaster.core.segments import Beside, SegmentDataset, label_of, loader, stacked
 from selfremaster.core.training import Batch, Progress, Trainer, TrainingData, TrainingResult
 from selfremaster.registry.assembling import assemble, find_bundle, resolve, weightless
 from selfremaster.registry.building import build, configure
@@ -27,8 +29,12 @@ def train(
     *,
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
+    told: Told | None = None,
 ) -> TrainingResult:
     """Run an experiment; by default in ``runs/NAME``. The bundle is in the result.
+
+    ``report`` is told after each step, ``told`` after each file whose speech features had to be
+    computed before the first.
 
     With ``resume`` a run goes on from its checkpoint, or begins where there is none.
     Raises `ExperimentError`, `ComponentError`, `BundleError`, `AudioError` or `TrainingError`.
@@ -46,7 +52,7 @@ def train(
     model = assemble(resolved)
     _check_modules(resolved, model, objective)
     hashes = start_from_bundles(model, resolved)
-    data = _data(resolved, objective, {"start": hashes})
+    data = _data(resolved, objective, model.features, {"start": hashes}, told)
     return Trainer(resolved, model, objective, data, folder, report).run(resume=resume)
 
 
@@ -145,16 +151,17 @@ def _check_streams(experiment: Experiment, objective: Objective) -> None:
         )
 
 
-def _data(experiment: Experiment, objective: Objective, notes: Mapping[str, Any]) -> TrainingData:
+def _data(
+    experiment: Experiment,
+    objective: Objective,
+    features: Features,
+    notes: Mapping[str, Any],
+    told: Told | None,
+) -> TrainingData:
     settings = experiment.data
-    rate = int(build("features", experiment.model.features).sample_rate)
-    samples = round(settings.segment_seconds * rate)
-    streams = {
-        name: _entries(settings.streams()[name], f"data.{name}") for name in objective.streams
-    }
-    dataset = SegmentDataset(
-        streams, rate, samples, seed=experiment.seed, peak_db=experiment.model.peak_db
-    )
+    sources = {name: settings.streams()[name] for name in objective.streams}
+    streams = _files(sources, "data.")
+    dataset = _dataset(experiment, objective, features, streams, sources, told)
 
     def batches(first_step: int, rank: int, world_size: int) -> Iterator[Mapping[str, Any]]:
         return loader(
@@ -166,11 +173,79 @@ def _data(experiment: Experiment, objective: Objective, notes: Mapping[str, Any]
             world_size=world_size,
         )
 
-    corpora = {
-        name: _speech_hash(settings.streams()[name], entries) for name, entries in streams.items()
-    }
-    held_out = _held_out(experiment, objective, rate, samples)
+    corpora = {name: _speech_hash(sources[name], entries) for name, entries in streams.items()}
+    held_out: tuple[Batch, ...] = ()
+    if settings.held_out():
+        sources = {name: settings.held_out()[name] for name in objective.streams}
+        streams = _files(sources, "data.held_out_")
+        fixed = _dataset(experiment, objective, features, streams, sources, told)
+        items, size = fixed.held_out(settings.held_out_segments), settings.batch_size
+        held_out = tuple(
+            stacked(items[start : start + size]) for start in range(0, len(items), size)
+        )
     return TrainingData(batches, held_out, {**notes, "speech": corpora})
+
+
+def _dataset(
+    experiment: Experiment,
+    objective: Objective,
+    features: Features,
+    streams: Mapping[str, Sequence[Entry]],
+    sources: Mapping[str, SourceSettings],
+    told: Told | None,
+) -> SegmentDataset:
+    """The streams with what the objective needs beside them; slow features are computed now."""
+    beside: dict[str, Beside] = {}
+    for stream, words in objective.needs.items():
+        for word in words:
+            if word == "label":
+                _check_labelled(stream, sources[stream])
+                beside[f"{stream}/label"] = label_of
+            elif features.cached:
+                folder = experiment.data.features_folder or _folder_beside(sources[stream])
+                rows = CachedRows(features, word, folder)
+                rows.fill(streams[stream], told=told)
+                beside[f"{stream}/{word}"] = rows
+    return SegmentDataset(
+        streams,
+        features.sample_rate,
+        round(experiment.data.segment_seconds * features.sample_rate),
+        seed=experiment.seed,
+        peak_db=experiment.model.peak_db,
+        beside=beside,
+        grid_samples=features.hop_samples if features.cached else 1,
+        follows={name: leader for name, leader in FOLLOWS.items() if name in streams},
+    )
+
+
+def _check_labelled(stream: str, source: SourceSettings) -> None:
+    if source.label is None:
+        raise ExperimentError(
+            f"the objective learns labels of the {stream} speech; set data.{stream}.label to the "
+            "column of the manifest that has them"
+        )
+
+
+def _folder_beside(source: SourceSettings) -> Path:
+    return folder_beside(source.manifest or source.folder or Path())
+
+
+def _files(sources: Mapping[str, SourceSettings], where: str) -> dict[str, list[Entry]]:
+    """The files of each stream; those of pairs in the same order."""
+    found = {name: _entries(source, where + name) for name, source in sources.items()}
+    for name, leader in FOLLOWS.items():
+        if name in found:
+            found[name], found[leader] = paired(found[name], found[leader], where + name)
+    return found
+
+
+def _entries(source: SourceSettings, where: str) -> list[Entry]:
+    try:
+        return entries_from(
+            source.folder, source.manifest, source.split, source.speakers, source.label
+        )
+    except ExperimentError as error:
+        raise ExperimentError(f"{where}: {error}") from None
 
 
 def _speech_hash(source: SourceSettings, entries: Sequence[Entry]) -> str:
@@ -179,36 +254,3 @@ def _speech_hash(source: SourceSettings, entries: Sequence[Entry]) -> str:
         return manifests.content_hash(manifests.read(source.manifest))
     lines = sorted(f"{entry.path.name} {entry.seconds:.3f}" for entry in entries)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _held_out(
-    experiment: Experiment, objective: Objective, rate: int, samples: int
-) -> tuple[Batch, ...]:
-    """The validation batches, where every stream of the objective has held-out speech."""
-    settings = experiment.data
-    given = settings.held_out()
-    if not given:
-        return ()
-    waves = {
-        name: fixed_segments(
-            _entries(given[name], f"data.held_out_{name}"),
-            rate,
-            samples,
-            settings.held_out_segments,
-            peak_db=experiment.model.peak_db,
-        )
-        for name in objective.streams
-    }
-    count = min(len(wave) for wave in waves.values())
-    size = settings.batch_size
-    return tuple(
-        {name: wave[start : start + size] for name, wave in waves.items()}
-        for start in range(0, count, size)
-    )
-
-
-def _entries(source: SourceSettings, where: str) -> list[Entry]:
-    try:
-        return entries_from(source.folder, source.manifest, source.split, source.speakers)
-    except ExperimentError as error:
-        raise ExperimentError(f"{where}: {error}") from None

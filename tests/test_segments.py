@@ -13,13 +13,7 @@ from torch import Tensor
 
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError, ExperimentError
-from selfremaster.core.segments import (
-    Entry,
-    SegmentDataset,
-    cut,
-    fixed_segments,
-    loader,
-)
+from selfremaster.core.segments import Entry, SegmentDataset, cut, label_of, loader
 
 RATE = 16000
 SEGMENT = 1600
@@ -201,13 +195,63 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 # validation
 
 
-def test_fixed_segments_are_the_middles_of_files_spread_evenly(entries: list[Entry]) -> None:
-    found = fixed_segments(entries, RATE, SEGMENT, limit=2)
-    assert found.shape == (2, SEGMENT)
-    assert torch.equal(found, fixed_segments(entries, RATE, SEGMENT, limit=2))
+def test_held_out_items_are_the_middles_of_files_spread_evenly(entries: list[Entry]) -> None:
+    dataset = SegmentDataset({"clean": entries}, RATE, SEGMENT)
+    found = dataset.held_out(2)
+    assert same(found, dataset.held_out(2))
     middle = audio.read(entries[1].path)[0][0][1600:3200]
-    torch.testing.assert_close(found[0], audio.normalise_peak(middle, -3))
-    assert fixed_segments(entries, RATE, SEGMENT, limit=99).shape == (5, SEGMENT)
+    torch.testing.assert_close(found[0]["clean"], audio.normalise_peak(middle, -3))
+    assert len(dataset.held_out(99)) == 5
+    both = SegmentDataset({"clean": entries, "degraded": entries[:3]}, RATE, SEGMENT)
+    assert [sorted(item) for item in both.held_out(99)] == [["clean", "degraded"]] * 3
+
+
+# streams that belong together
+
+
+@settings(max_examples=20, deadline=None)
+@given(item=st.integers(0, 10**6))
+def test_pairs_are_cut_at_the_same_place(
+    entries: list[Entry], dataset: SegmentDataset, item: int
+) -> None:
+    paired_dataset = SegmentDataset(
+        {"paired_degraded": entries, "paired_clean": entries, "clean": entries},
+        RATE,
+        SEGMENT,
+        seed=5,
+        follows={"paired_degraded": "paired_clean"},
+    )
+    found = paired_dataset[item]
+    assert torch.equal(found["paired_degraded"], found["paired_clean"])
+    assert torch.equal(found["clean"], dataset[item]["clean"])  # drawn apart, as before
+
+
+@settings(max_examples=20, deadline=None)
+@given(item=st.integers(0, 10**6), grid=st.sampled_from([1, 7, 256]))
+def test_stretches_begin_on_the_grid_and_numbers_beside_them_know_where(
+    entries: list[Entry], item: int, grid: int
+) -> None:
+    def where(entry: Entry, start: int, samples: int, gain: float) -> Tensor:
+        return torch.tensor([start, samples, gain])
+
+    beside = {"clean/where": where}
+    dataset = SegmentDataset({"clean": entries}, RATE, SEGMENT, beside=beside, grid_samples=grid)
+    found = dataset[item]
+    start, samples, gain = found["clean/where"].tolist()
+    assert (start % grid, samples) == (0, SEGMENT)
+    whole = audio.read(dataset.place("clean", item)[0].path)[0][0]
+    heard = gain * whole[int(start) :][:SEGMENT]
+    torch.testing.assert_close(found["clean"][: len(heard)], heard)
+
+
+def test_batches_hold_the_labels_of_the_files(entries: list[Entry]) -> None:
+    labelled = [entry._replace(label=number) for number, entry in enumerate(entries)]
+    dataset = SegmentDataset(
+        {"degraded": labelled}, RATE, SEGMENT, beside={"degraded/label": label_of}
+    )
+    batch = batches(dataset, 1)[0]
+    wanted = [dataset.place("degraded", item)[0].label for item in range(2)]
+    assert batch["degraded/label"].tolist() == wanted
 
 
 # errors
@@ -233,5 +277,3 @@ def test_settings_that_make_no_sense_are_refused(
         loader(dataset, 0)
     with pytest.raises(ExperimentError, match="rank=2 of 2"):
         loader(dataset, 1, rank=2, world_size=2)
-    with pytest.raises(ExperimentError, match="0 files, and 4 segments asked for"):
-        fixed_segments([], RATE, SEGMENT, 4)

@@ -82,6 +82,10 @@ class MelSpectrogram(Features):
         """The log-mel spectrogram: it is what the vocoder speaks from, too."""
         return self.log_mel(wave)
 
+    def rough(self, log_mel: Tensor) -> Tensor:
+        """The log-mel spectrogram itself."""
+        return log_mel
+
     def log_mel(self, wave: Tensor) -> Tensor:
         """The log-mel spectrogram, (batch, samples) -> (batch, bands, frames)."""
         with torch.autocast(wave.device.type, enabled=False):
