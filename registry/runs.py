@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from selfremaster.core import manifests
-from selfremaster.core.bundles import load_weights
+from selfremaster.core.bundles import Bundle, load_weights
 from selfremaster.core.checkpoints import CHECKPOINT_NAME
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.corpora import Entry, entries_from, paired
@@ -28,6 +29,7 @@ def train(
     output: str | Path | None = None,
     *,
     resume: bool = False,
+    init: str | None = None,
     report: Callable[[Progress], None] | None = None,
     told: Told | None = None,
 ) -> TrainingResult:
@@ -36,6 +38,7 @@ def train(
     ``report`` is told after each step, ``told`` after each file whose speech features had to be
     computed before the first.
 
+    ``init`` names a bundle that all modules start from which it has (`start_everything_from`).
     With ``resume`` a run goes on from its checkpoint, or begins where there is none.
     Raises `ExperimentError`, `ComponentError`, `BundleError`, `AudioError` or `TrainingError`.
     """
@@ -44,7 +47,7 @@ def train(
         raise ExperimentError(
             f"{folder}: holds a run already; go on with --resume or name another folder"
         )
-    resolved = resolve(experiment)
+    resolved = resolve(start_everything_from(experiment, init) if init else experiment)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(resolved.seed + 1)
         objective: Objective = build("objective", resolved.objective)
@@ -56,27 +59,54 @@ def train(
     return Trainer(resolved, model, objective, data, folder, report).run(resume=resume)
 
 
+def start_everything_from(experiment: Experiment, reference: str) -> Experiment:
+    """The experiment with every module that the bundle has, and its model too, started from it.
+
+    Modules for which the experiment names another bundle stay as they are. Raises `BundleError`
+    for a bundle that cannot be read, or has no module of the model.
+    """
+    bundle = find_bundle(reference).experiment.model
+    both = [
+        module
+        for module in MODULES
+        if getattr(bundle, module) is not None and getattr(experiment.model, module) is not None
+    ]
+    if not both:
+        raise BundleError(f"bundle {reference!r} has no module that the experiment's model has")
+    start: dict[Any, str] = {**dict.fromkeys(both, reference), **experiment.start}
+    return experiment.model_copy(update={"start": start})
+
+
 def start_from_bundles(model: Model, experiment: Experiment) -> dict[str, str]:
     """Load the modules that an experiment starts from bundles, strictly; gives their hashes.
 
-    Raises `BundleError` where a bundle does not fit.
+    Raises `BundleError` where a bundle does not fit, with all that does not, of every module.
     """
     hashes: dict[str, str] = {}
+    problems: list[str] = []
     for module, reference in experiment.start.items():
         part = getattr(model, module)
         if part is None:
             raise ExperimentError(f"start.{module}: the model has no {module}")
         bundle = find_bundle(reference)
-        _check_same_part(module, experiment, bundle.experiment, reference)
-        prefix = f"{module}."
-        tensors = {
-            name.removeprefix(prefix): tensor
-            for name, tensor in bundle.tensors.items()
-            if name.startswith(prefix)
-        }
-        load_weights(part, tensors, f"{module} of {reference}")
+        try:
+            _check_same_part(module, experiment, bundle.experiment, reference)
+            load_weights(part, _weights_of(module, bundle), f"{module} of {reference}")
+        except BundleError as error:
+            problems.append(str(error))
         hashes[module] = str(bundle.header["sha256"])
+    if problems:
+        raise BundleError("; ".join(problems))
     return hashes
+
+
+def _weights_of(module: str, bundle: Bundle) -> dict[str, Tensor]:
+    prefix = f"{module}."
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in bundle.tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _check_same_part(module: str, wanted: Experiment, found: Experiment, reference: str) -> None:

@@ -427,6 +427,43 @@ def test_modules_start_from_a_bundle_and_only_from_one_that_fits(
         train(other, tmp_path / "third")
 
 
+def test_init_starts_every_module_from_a_bundle_but_for_those_named_otherwise(
+    speech: Path, tmp_path: Path
+) -> None:
+    """The weights of a bundle after no step are those that it had: the rate is next to nothing."""
+    train(tiny.experiment(speech, seed=3), tmp_path / "first")
+    still = {"steps": 1, "learning_rate": 1e-12}
+    train(tiny.experiment(speech, train=still), tmp_path / "second", init=str(tmp_path / "first"))
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    for name in first:
+        torch.testing.assert_close(second[name], first[name], atol=1e-9, rtol=0)
+    assert set(read_bundle(tmp_path / "second").experiment.start) == {
+        "analyzer",
+        "channel",
+        "vocoder",
+    }
+    assert read_bundle(tmp_path / "second").experiment.start["vocoder"] == str(speech / tiny.BUNDLE)
+
+
+def test_init_tells_all_that_does_not_fit(speech: Path, tmp_path: Path) -> None:
+    train(tiny.experiment(speech), tmp_path / "first")
+    other = tiny.experiment(
+        speech,
+        model={
+            "analyzer": {**tiny.ANALYZER, "widths": [4, 16]},
+            "channel": {**tiny.CHANNEL, "kernel": 3},
+        },
+    )
+    with pytest.raises(BundleError, match=r"start\.analyzer: .*; start\.channel: .*kernel=3"):
+        train(other, tmp_path / "second", init=str(tmp_path / "first"))
+    alone = tiny.experiment(
+        speech, model={"analyzer": None, "channel": None}, objective={"name": "vocoder"}, start={}
+    )
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(BundleError, match="a folder without model.safetensors"):
+        train(alone, tmp_path / "third", init=str(tmp_path / "nothing"))
+
+
 def test_the_resolved_experiment_is_saved_and_read_back(speech: Path, tmp_path: Path) -> None:
     train(tiny.experiment(speech), tmp_path)
     saved = Experiment.from_file(tmp_path / "experiment.yaml")

@@ -61,6 +61,14 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
     ] = False,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="Start from the weights of a bundle: every module that it and the model have.",
+            show_default=False,
+        ),
+    ] = None,
     without: Without = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -83,13 +91,16 @@ def train(
         report = _Report(wanted, bar, quiet=quiet)
         try:
             with _stopping_between_steps(report):
-                result = runs.train(wanted, folder, resume=resume, report=report)
+                result = runs.train(
+                    wanted, folder, resume=resume, init=init, report=report, told=report.features
+                )
         except KeyboardInterrupt:
             saved = checkpoint_step(folder)
             if saved is None:
                 raise Interrupted("nothing was saved yet") from None
             again = ["selfremaster", "train", str(experiment)]
             again += [word for text in settings or () for word in ("--set", text)]
+            again += ["--init", init] if init else []
             again += ["--output", str(folder), "--resume"]
             raise Interrupted(f"step {saved} is saved, go on with: {shlex.join(again)}") from None
     if result.rank:
@@ -147,6 +158,13 @@ class _Report:
             self._line(told, seconds)
         if self.stopping:
             raise KeyboardInterrupt
+
+    def features(self, done: int, files: int) -> None:
+        """Take note of a file whose speech features were computed, to be kept."""
+        if self.bar.shown:
+            self.bar.at(0, f"speech features of file {done} of {files}")
+        elif self._lines and done == files:
+            note(f"speech features of {files} files computed, and kept")
 
     def _line(self, told: Progress, seconds: float) -> None:
         """A line, if another tenth of the run is done."""
