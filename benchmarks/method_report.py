@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from selfremaster.benchmarks import descriptions, method_transfer
-from selfremaster.benchmarks.method_runs import CONDITIONS, Plan
 from selfremaster.benchmarks.measuring import mean
+from selfremaster.benchmarks.method_runs import CONDITIONS, Plan
 from selfremaster.benchmarks.tables import ARROWS, NOTHING, markdown, with_error
 from selfremaster.core.bundles import BUNDLE_NAME, Bundle
 from selfremaster.registry.assembling import find_bundle

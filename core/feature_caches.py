@@ -21,7 +21,7 @@ from selfremaster.core.interfaces import Features
 from selfremaster.core.levels import peak_gain
 from selfremaster.core.tensorfiles import write_tensors
 
-ROWS = ("source", "target")
+WORDS = ("source", "target")
 FOLDER_SUFFIX = ".features"
 VERSION = 1  # of what is kept; another one computes anew
 KEPT_PEAK_DB = 0.0
@@ -32,45 +32,85 @@ Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class CachedRows:
-    """The source or target rows of one features part, kept in a folder, a file for each sound file.
+class FeatureCache:
+    """The rows of one features part, kept in a folder, a file for each sound file and word.
 
     The name of a kept file is a hash of the sound file's content, of the settings, and of which
-    rows they are, so that a change of any computes anew, and a copy of a sound file does not.
-    Whoever has made one already is read from there: it is computed once, not once a training run.
+    rows they are ("source" or "target"), so that a change of any computes anew, and a copy of a
+    sound file does not. Whoever has made one already is read from there: rows are computed once,
+    not once a training run.
     """
 
     features: Features
-    rows: str
     folder: Path
 
     def fill(
-        self, entries: Sequence[Entry], processes: int | None = None, told: Told | None = None
+        self,
+        entries: Sequence[Entry],
+        words: Sequence[str] = WORDS,
+        processes: int | None = None,
+        told: Told | None = None,
     ) -> int:
-        """Compute what is not there yet; gives for how many files.
+        """Compute what is not there yet, of these rows alone; gives for how many files.
 
         By default on all processors where that pays. An interrupted run goes on where it stopped.
         Raises `AudioError` for a file that cannot be read, `SelfRemasterError` for a folder that
         cannot be written to.
         """
-        unique = {entry.path: entry for entry in entries}
-        missing = [entry for entry in unique.values() if not self._place(entry.path).is_file()]
-        seconds = sum(entry.seconds for entry in missing)
+        missing = {
+            entry.path: tuple(word for word in words if not self.place(entry.path, word).is_file())
+            for entry in entries
+        }
+        missing = {path: found for path, found in missing.items() if found}
+        seconds = sum({e.path: e.seconds for e in entries if e.path in missing}.values())
         wanted = processes or min(_processors(), 1 + int(seconds / SECONDS_WORTH_A_PROCESS))
-        count = min(wanted, len(missing))
         with ExitStack() as stack:
             work = map
-            if count > 1:
-                # a fresh process: a copy of one in which torch has run threads may hang
+            if min(wanted, len(missing)) > 1:
+                # fresh processes: copies of one in which torch has run threads may hang
                 context = multiprocessing.get_context("spawn")
-                pool: Executor = ProcessPoolExecutor(count, mp_context=context)
+                pool: Executor = ProcessPoolExecutor(wanted, context)
                 work = stack.enter_context(pool).map  # type: ignore[assignment]  # the same, in turn
-            for done, error in enumerate(work(self._compute, (entry.path for entry in missing)), 1):
+            done = work(self._compute, missing.keys(), missing.values())
+            for number, error in enumerate(done, 1):
                 if error is not None:
                     raise error
                 if told is not None:
-                    told(done, len(missing))
+                    told(number, len(missing))
         return len(missing)
+
+    def rows(self, word: str) -> "CachedRows":
+        """What reads these rows of a stretch."""
+        return CachedRows(self, word)
+
+    def place(self, path: Path, word: str) -> Path:
+        """Where these rows of a sound file are kept."""
+        words = (str(VERSION), word, _settings(self.features), _content(path))
+        name = hashlib.sha256("\0".join(words).encode()).hexdigest()[:32]
+        return self.folder / f"{name}.{word}.safetensors"
+
+    def _compute(self, path: Path, words: Sequence[str]) -> SelfRemasterError | None:
+        """Compute and keep rows of one file; an error is handed over, not raised."""
+        try:
+            sound, rate = audio.read(path)
+            wave = audio.resample(sound.mean(dim=0), rate, self.features.sample_rate)
+            gain = peak_gain(float(wave.abs().max()) if wave.numel() else 0.0, KEPT_PEAK_DB)
+            found = _rows(self.features, gain * wave[None], words)
+            header = {"kind": "features", "of": path.name, "settings": _settings(self.features)}
+            for word, rows in found.items():
+                kept = {"rows": rows.T.contiguous().float(), "gain": torch.tensor(gain)}
+                write_tensors(self.place(path, word), kept, header)
+        except SelfRemasterError as error:
+            return error
+        return None
+
+
+@dataclass(frozen=True)
+class CachedRows:
+    """Reads the rows of a stretch out of a cache that has been filled."""
+
+    cache: FeatureCache
+    word: str
 
     def __call__(self, entry: Entry, start: int, samples: int, gain: float) -> Tensor:
         """The rows of a stretch that begins at a multiple of the hop, times a gain.
@@ -78,9 +118,9 @@ class CachedRows:
         Shape: (rows, 1 + samples // hop_samples). Behind the end of a shorter file lies silence.
         Raises `BundleError` where the rows are not kept, or their file is damaged.
         """
-        path = self._place(entry.path)
-        first = start // self.features.hop_samples
-        frames = self.features.frames(samples)
+        features = self.cache.features
+        path = self.cache.place(entry.path, self.word)
+        first, frames = start // features.hop_samples, features.frames(samples)
         try:
             with safe_open(path, framework="pt") as opened:
                 kept = opened.get_slice("rows")[first : first + frames].T
@@ -90,33 +130,22 @@ class CachedRows:
                 f"{path}: the features kept of {entry.path} are gone or damaged; remove the file "
                 "and start again, and they are computed anew"
             ) from None
-        if self.rows == "target":
-            change = torch.tensor([gain / own_gain])
-            kept = self.features.at_gain(kept[None].float(), change)[0]
-        found: Tensor = _silence(self.features, self.rows)[:, None].repeat(1, frames)
+        if self.word == "target":
+            kept = features.at_gain(kept[None], torch.tensor([gain / own_gain]))[0]
+        found = _silence(features, self.word)[:, None].repeat(1, frames)
         found[:, : kept.shape[1]] = kept
         return found
 
-    def _compute(self, path: Path) -> SelfRemasterError | None:
-        """Compute and keep the rows of one file; an error is handed over, not raised."""
-        try:
-            sound, rate = audio.read(path)
-            wave = audio.resample(sound.mean(dim=0), rate, self.features.sample_rate)
-            gain = peak_gain(float(wave.abs().max()) if wave.numel() else 0.0, KEPT_PEAK_DB)
-            compute = self.features.source if self.rows == "source" else self.features.target
-            with torch.no_grad():
-                rows = compute(gain * wave[None])[0]
-            kept = {"rows": rows.T.contiguous().float(), "gain": torch.tensor(gain)}
-            header = {"kind": "features", "of": path.name, "settings": _settings(self.features)}
-            write_tensors(self._place(path), kept, header)
-        except SelfRemasterError as error:
-            return error
-        return None
 
-    def _place(self, path: Path) -> Path:
-        words = (str(VERSION), self.rows, _settings(self.features), _content(path))
-        name = hashlib.sha256("\0".join(words).encode()).hexdigest()[:32]
-        return self.folder / f"{name}.{self.rows}.safetensors"
+def _rows(features: Features, wave: Tensor, words: Sequence[str]) -> dict[str, Tensor]:
+    """Rows of one wave (1, samples) by word; both are had in one go."""
+    with torch.no_grad():
+        if set(words) == set(WORDS):
+            both = features(wave)[0]
+            count = features.source_channels
+            return {"source": both[:count], "target": both[count:]}
+        compute = {"source": features.source, "target": features.target}
+        return {word: compute[word](wave)[0] for word in words}
 
 
 def folder_beside(source: Path) -> Path:
@@ -142,17 +171,15 @@ def _content(path: Path) -> str:
     return _contents[key]
 
 
-_silences: dict[tuple[str, str], Tensor] = {}
+_silences: dict[str, dict[str, Tensor]] = {}
 
 
-def _silence(features: Features, rows: str) -> Tensor:
-    key = (_settings(features), rows)
+def _silence(features: Features, word: str) -> Tensor:
+    key = _settings(features)
     if key not in _silences:
-        silence = torch.zeros(1, 8 * features.hop_samples)
-        compute = features.source if rows == "source" else features.target
-        with torch.no_grad():
-            _silences[key] = compute(silence)[0, :, 4]
-    return _silences[key]
+        rows = _rows(features, torch.zeros(1, 8 * features.hop_samples), WORDS)
+        _silences[key] = {name: found[:, 4] for name, found in rows.items()}
+    return _silences[key][word]
 
 
 def _processors() -> int:

@@ -15,13 +15,15 @@ from selfremaster.core.components import ComponentSpec
 from selfremaster.core.corpora import Entry, entries_from, paired
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import FOLLOWS, MODULES, Experiment, SourceSettings
-from selfremaster.core.feature_caches import CachedRows, Told, folder_beside
+from selfremaster.core.feature_caches import FeatureCache, Told, folder_beside
 from selfremaster.core.interfaces import Features, Objective
 from selfremaster.core.models import Model
 from selfremaster.core.segments import Beside, SegmentDataset, label_of, loader, stacked
 from selfremaster.core.training import Batch, Progress, Trainer, TrainingData, TrainingResult
 from selfremaster.registry.assembling import assemble, find_bundle, resolve, weightless
 from selfremaster.registry.building import build, configure
+
+LABEL = "label"  # what an objective may need besides rows of features
 
 
 def train(
@@ -226,16 +228,16 @@ def _dataset(
 ) -> SegmentDataset:
     """The streams with what the objective needs beside them; slow features are computed now."""
     beside: dict[str, Beside] = {}
-    for stream, words in objective.needs.items():
-        for word in words:
-            if word == "label":
-                _check_labelled(stream, sources[stream])
-                beside[f"{stream}/label"] = label_of
-            elif features.cached:
-                folder = experiment.data.features_folder or _folder_beside(sources[stream])
-                rows = CachedRows(features, word, folder)
-                rows.fill(streams[stream], told=told)
-                beside[f"{stream}/{word}"] = rows
+    for stream, needed in objective.needs.items():
+        if LABEL in needed:
+            _check_labelled(stream, sources[stream])
+            beside[f"{stream}/{LABEL}"] = label_of
+        words = [word for word in needed if word != LABEL]
+        if features.cached and words:
+            folder = experiment.data.features_folder or _folder_beside(sources[stream])
+            cache = FeatureCache(features, folder)
+            cache.fill(streams[stream], words, told=told)
+            beside |= {f"{stream}/{word}": cache.rows(word) for word in words}
     return SegmentDataset(
         streams,
         features.sample_rate,
