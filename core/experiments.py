@@ -221,6 +221,13 @@ class Experiment(Settings):
     seed: Annotated[
         int, Field(ge=0, lt=2**31, description="of weights, segments and drawn damage")
     ] = 0
+    compat: Annotated[
+        Literal["official-v1", "official-v2"] | None,
+        Field(
+            description="a published implementation (v1: Interspeech 2022, v2: IEEE Access 2024) "
+            "that settings which are left out are taken from, its known defects included"
+        ),
+    ] = None
     model: ModelSettings = ModelSettings()
     start: Annotated[
         dict[Literal["analyzer", "vocoder", "channel"], str],

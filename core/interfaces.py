@@ -210,9 +210,11 @@ class Vocoder(Component, nn.Module):
     ``source`` (batch, samples) is the degraded wave, for vocoders that use it; those that cannot
     do without say ``needs_source = True`` and raise `ComponentError` when it is missing.
     ``differentiable`` says whether gradients reach the features, which learning needs.
+    ``default_features`` is what it is built for where nobody says which.
     """
 
     kind = "vocoder"
+    default_features: ClassVar[str] = "mel"
     needs_source: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
 

@@ -24,6 +24,7 @@ PEAK_LIMIT = 0.999
 class Model(nn.Module):
     """The analysis, synthesis and channel modules with the features that they share.
 
+    ``name`` is that of the experiment that made it.
     ``analyzer`` and ``channel`` are missing in a model that is a vocoder alone. ``output`` is the
     vocoder that speaks when a recording is restored, where it is another one than the vocoder that
     the model learned with.
@@ -37,8 +38,10 @@ class Model(nn.Module):
         channel: Channel | None = None,
         output: Vocoder | None = None,
         peak_db: float = -3.0,
+        name: str = "",
     ) -> None:
         super().__init__()
+        self.name = name
         self.features = features
         self.vocoder = vocoder
         self.analyzer = analyzer

@@ -13,6 +13,7 @@ from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import Features, Vocoder
 from selfremaster.core.models import Model
 from selfremaster.registry.building import DEFAULT_CHANNEL_DIM, build, configure
+from selfremaster.registry.compatibility import fill_experiment, fill_part
 
 WEIGHTS_PACKAGE = "selfremaster.plugins.weights"
 
@@ -20,34 +21,38 @@ WEIGHTS_PACKAGE = "selfremaster.plugins.weights"
 def resolve(experiment: Experiment) -> Experiment:
     """The experiment with every setting of every part written out, presets opened.
 
-    Raises `ComponentError` for a part or setting that does not exist.
+    What it leaves to a published version (``compat``) is filled in. Raises `ComponentError` for a
+    part or setting that does not exist.
     """
+    experiment = fill_experiment(experiment)
     model = experiment.model
     parts = {
-        kind: _resolved(kind.replace("output", "vocoder"), getattr(model, kind))
+        kind: _resolved(kind.replace("output", "vocoder"), getattr(model, kind), experiment)
         for kind in ("features", "analyzer", "vocoder", "channel", "output")
     }
-    objective = _resolved("objective", experiment.objective)
+    objective = _resolved("objective", experiment.objective, experiment)
     return experiment.model_copy(
         update={"model": model.model_copy(update=parts), "objective": objective}
     )
 
 
-def _resolved(kind: str, spec: ComponentSpec | None) -> ComponentSpec | None:
+def _resolved(
+    kind: str, spec: ComponentSpec | None, experiment: Experiment
+) -> ComponentSpec | None:
     if spec is None:
         return None
-    config = configure(kind, spec)
+    config = configure(kind, fill_part(experiment, kind, spec))
     settings = config.model_dump(mode="json")
     for name, nested_kind in nested_parts(type(config)).items():
         if nested_kind != "model":
-            settings[name] = _resolved_nested(nested_kind, getattr(config, name))
+            settings[name] = _resolved_nested(nested_kind, getattr(config, name), experiment)
     return ComponentSpec.parse({"name": spec.name, **settings})
 
 
-def _resolved_nested(kind: str, value: Any) -> Any:
+def _resolved_nested(kind: str, value: Any, experiment: Experiment) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_resolved_nested(kind, item) for item in value]
-    resolved = _resolved(kind, value)
+        return [_resolved_nested(kind, item, experiment) for item in value]
+    resolved = _resolved(kind, value, experiment)
     return resolved and resolved.model_dump(mode="json")
 
 
@@ -59,14 +64,17 @@ def assemble(experiment: Experiment) -> Model:
         features = build("features", settings.features)
         analyzer = _optional("analyzer", settings.analyzer, features=features)
         channel_dim = analyzer.channel_dim if analyzer else DEFAULT_CHANNEL_DIM
-        return Model(
-            features,
-            build("vocoder", settings.vocoder, features=features),
-            analyzer,
-            _optional("channel", settings.channel, channel_dim=channel_dim),
-            _optional("vocoder", settings.output, features=features),
-            settings.peak_db,
+        vocoder = build("vocoder", settings.vocoder, features=features)
+        channel = _optional("channel", settings.channel, channel_dim=channel_dim)
+        output = _optional("vocoder", settings.output, features=features)
+    hears, puts_on = settings.analyzer, settings.channel
+    if hears and puts_on and analyzer.over_time and not channel.over_time:
+        raise ComponentError(
+            f"analyzer {hears.name} gives channel features over time, and channel {puts_on.name} "
+            "takes one vector a recording; take a channel that is over_time, such as unet1d, or "
+            "set the analyzer's channel_seconds to null"
         )
+    return Model(features, vocoder, analyzer, channel, output, settings.peak_db, experiment.name)
 
 
 def _optional(kind: str, spec: ComponentSpec | None, **context: Any) -> Any:

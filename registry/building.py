@@ -96,8 +96,9 @@ def smallest(kind: str, name: str) -> ComponentSpec:
 def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context: Any) -> Any:
     """One part from text (``clip:ratio=0.25``) or a mapping (``{name: clip, ratio: 0.25}``).
 
-    Analyzers and vocoders are built for a features object (``features=``; by default `mel`),
-    channel modules for a number of channel features (``channel_dim=``; by default 128).
+    Analyzers and vocoders are built for a features object (``features=``; by default `mel`, or
+    those that a vocoder speaks from), channel modules for a number of channel features
+    (``channel_dim=``; by default 128).
     Raises `ComponentError` for an unknown name, a bad setting, or a part that fails to be built.
     """
     for word in context:
@@ -106,7 +107,7 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
     parsed = ComponentSpec.parse(spec)
     config = configure(kind, parsed)
     entry = current().table.find(kind, parsed.name)
-    arguments = _arguments(kind, context)
+    arguments = _arguments(kind, parsed.name, context)
     nested = nested_parts(type(config))
     for field in sorted(nested, key=lambda field: nested[field] != "model"):
         arguments[field] = _build_nested(nested[field], getattr(config, field), context)
@@ -124,9 +125,11 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
         ) from error
 
 
-def _arguments(kind: str, context: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(kind: str, name: str, context: Mapping[str, Any]) -> dict[str, Any]:
     if kind in {"analyzer", "vocoder"}:
-        return {"features": context.get("features") or build("features", DEFAULT_FEATURES)}
+        part_class = component_class(kind, name)
+        default = getattr(part_class, "default_features", DEFAULT_FEATURES)
+        return {"features": context.get("features") or build("features", default)}
     if kind == "channel":
         return {"channel_dim": context.get("channel_dim", DEFAULT_CHANNEL_DIM)}
     return {}

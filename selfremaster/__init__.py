@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from selfremaster.core import promises
     from selfremaster.core.experiments import Experiment
     from selfremaster.core.models import Model
+    from selfremaster.core.profiles import ChannelProfile
     from selfremaster.registry.assembling import load
     from selfremaster.registry.building import build, list_components
     from selfremaster.registry.runs import train
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AudioError",
     "BundleError",
+    "ChannelProfile",
     "ComponentError",
     "Experiment",
     "ExperimentError",
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "ChannelProfile": "selfremaster.core.profiles:ChannelProfile",
     "Experiment": "selfremaster.core.experiments:Experiment",
     "Model": "selfremaster.core.models:Model",
     "build": "selfremaster.registry.building:build",

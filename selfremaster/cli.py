@@ -11,14 +11,17 @@ from typing import Annotated, Any
 import typer
 
 from selfremaster.commands.check import check
+from selfremaster.commands.convert import convert
 from selfremaster.commands.degrade import degrade
 from selfremaster.commands.doctor import doctor
 from selfremaster.commands.manifest import manifest
 from selfremaster.commands.options import Without
 from selfremaster.commands.parts import list_parts, show
+from selfremaster.commands.profile import profile
 from selfremaster.commands.restore import restore
 from selfremaster.commands.terminal import note
 from selfremaster.commands.train import train
+from selfremaster.commands.transfer import transfer
 from selfremaster.core.errors import SelfRemasterError, one_line
 
 PROGRAM = "selfremaster"
@@ -65,6 +68,9 @@ for _name, _command, _example in (
     ("restore", restore, "restore tapes --output restored --model runs/tapes"),
     ("degrade", degrade, "degrade clean.wav --output old.wav --degradation clip:ratio=0.3"),
     ("train", train, "train vocoder.yaml --set train.steps=1000 --output runs/vocoder"),
+    ("convert", convert, "convert g_02500000 --output universal.safetensors"),
+    ("profile", profile, "profile tapes --output tape.json --model runs/tapes"),
+    ("transfer", transfer, "transfer new.wav --profile tape.json --output old.wav"),
     ("manifest", manifest, "manifest corpus --output corpus/manifest.csv --kind multi-unseen"),
     ("list", list_parts, "list vocoder"),
     ("show", show, "show degradation band-limit"),

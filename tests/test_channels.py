@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import selfremaster as sr
+from selfremaster.core.domains import in_domain
 from selfremaster.core.errors import ComponentError
 from selfremaster.plugins.channels.unet1d import UNet1d, UNet1dConfig
 from tests import published
@@ -59,6 +60,15 @@ def test_paper_has_the_kernels_of_its_second_version(
     _, damaged = paper_output(kernel, wave[:1, :1500], vector[:1])
     wanted = published.output(f"channel_v2_kernel{kernel}/out/wave")
     torch.testing.assert_close(damaged, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "millions"), [(3, "20.7"), (5, "33.8"), (7, "46.9"), (9, "60.0")]
+)
+def test_paper_is_as_large_as_published_with_each_kernel(kernel: int, millions: str) -> None:
+    with torch.device("meta"):
+        channel = sr.build("channel", f"unet1d:preset=paper,kernel={kernel}")
+    assert f"{published.parameters(channel) / 1e6:.1f}" == millions
 
 
 @settings(max_examples=40)
@@ -119,6 +129,19 @@ def test_nothing_is_delayed() -> None:
     assert answer[1100:].abs().max() < 1e-4 * answer.abs().max()
 
 
+def test_two_domains_have_statistics_of_their_own() -> None:
+    channel = tiny(norm="batch-by-domain")
+    wave, vector = some_wave(400, batch=2), torch.ones(2, 3)
+    before = channel(wave, vector)
+    channel.train()
+    with in_domain("simulated"):
+        channel(wave + 0.5, vector)
+    channel.eval()
+    assert torch.equal(channel(wave, vector), before)
+    with in_domain("simulated"):
+        assert (channel(wave, vector) - before).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("conditioning", ["film", "concat"])
 def test_each_wave_has_its_own_channel_features(conditioning: Any) -> None:
     channel = tiny(conditioning=conditioning)
@@ -171,10 +194,11 @@ def test_another_shape_of_wave_is_refused_in_words(shape: tuple[int, ...]) -> No
         tiny()(torch.zeros(shape), torch.zeros(1, 3))
 
 
-@pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 4)])
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 4), (2, 4, 5), (2, 3, 0), (2, 3, 1, 1)])
 def test_other_channel_features_are_refused_in_words(shape: tuple[int, ...]) -> None:
     with pytest.raises(
-        ComponentError, match=r"channel features of shape .* 2 waves; give \(2, 3\)"
+        ComponentError,
+        match=r"channel features of shape .* 2 waves; give \(2, 3\), or \(2, 3, 1 time or more\)",
     ):
         tiny()(torch.zeros(2, 10), torch.zeros(shape))
 

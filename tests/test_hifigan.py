@@ -98,6 +98,16 @@ def test_presets_have_the_published_sizes(preset: str, parameters: int) -> None:
     assert sum(parameter.numel() for parameter in vocoder.fold().parameters()) == parameters
 
 
+@pytest.mark.parametrize(("features", "channels"), [("preset=published", 42), ("order=40", 43)])
+def test_the_source_filter_preset_takes_the_rows_that_there_are(
+    features: str, channels: int
+) -> None:
+    speech = build("features", f"source-filter:{features}")
+    with torch.device("meta"):
+        vocoder = build("vocoder", "hifigan:preset=v1-source-filter", features=speech)
+    assert vocoder.state_dict()["conv_pre.weight_v"].shape == (512, channels, 7)
+
+
 def test_settings_beside_a_preset_win() -> None:
     config = HifiGanConfig(preset="v3", initial_channels=64)
     assert (config.block, config.upsample_rates, config.initial_channels) == (2, (8, 8, 4), 64)

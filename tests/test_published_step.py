@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import StepContext
 from selfremaster.core.models import Model
+from selfremaster.registry.assembling import assemble, resolve
 from selfremaster.registry.building import build
 from tests.reference import fill
 
 REFERENCE = Path(__file__).parent / "reference" / "training_step.npz"
-RECONSTRUCTION = "multiscale-spectral:preset=v1"
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +25,14 @@ def reference() -> dict[str, npt.NDArray[np.float64]]:
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    features = build("features", "mel")
-    made = Model(
-        features,
-        build("vocoder", "hifigan:preset=v1,weight_norm=true", features=features),
-        build("analyzer", "unet2d:preset=paper", features=features),
-        build("channel", "unet1d:preset=paper", channel_dim=128),
-    )
+def experiment() -> Experiment:
+    """Nothing is said but the version; all else is what that leaves to it."""
+    return resolve(Experiment(compat="official-v1"))
+
+
+@pytest.fixture(scope="module")
+def model(experiment: Experiment) -> Model:
+    made = assemble(experiment)
     assert made.analyzer is not None
     assert made.channel is not None
     _fill(made.analyzer, "")
@@ -61,15 +62,7 @@ def _norm(module: nn.Module | None) -> float:
 def test_losses_gradients_and_statistics_equal_the_published_ones(
     model: Model, reference: dict[str, npt.NDArray[np.float64]]
 ) -> None:
-    objective = build(
-        "objective",
-        {
-            "name": "ssl-dual",
-            "beta": 0.001,
-            "reconstruction": RECONSTRUCTION,
-            "feature": "feature-l1",
-        },
-    )
+    objective = build("objective", "ssl-dual:preset=v1")
     model.eval()
     assert model.analyzer is not None
     assert model.channel is not None

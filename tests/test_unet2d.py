@@ -1,15 +1,18 @@
 """The 2-D U-Net: the published numbers, what the small preset mends, and its errors."""
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 import selfremaster as sr
+from selfremaster.core.domains import in_domain
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features
 from selfremaster.plugins.analyzers.unet2d import (
@@ -28,10 +31,27 @@ class Bands(Features):
     """Speech features of which only the sizes and the silence matter."""
 
     silence = SILENCE
+    sample_rate, hop_samples = 1000, 100
 
     def __init__(self, mel_bands: int = 80, predicted_channels: int = 80) -> None:
         super().__init__(ComponentConfig())
         self.mel_bands, self.predicted_channels = mel_bands, predicted_channels
+
+    def rough(self, log_mel: Tensor) -> Tensor | None:
+        """The log-mel, where that is what is predicted."""
+        return log_mel if self.predicted_channels == self.mel_bands else None
+
+
+class Cepstra(Bands):
+    """Speech features that the log-mel tells roughly: sums of neighbouring bands, and a level."""
+
+    def __init__(self, mel_bands: int = 12, predicted_channels: int = 5) -> None:
+        super().__init__(mel_bands, predicted_channels)
+        self.register_buffer("matrix", torch.ones(predicted_channels, mel_bands), persistent=False)
+
+    def rough(self, log_mel: Tensor) -> Tensor:
+        """The same for every coefficient."""
+        return torch.matmul(self.get_buffer("matrix"), log_mel) - 3
 
 
 def some_mel(bands: int, frames: int, seed: int = 0, batch: int = 1) -> Tensor:
@@ -176,7 +196,77 @@ def test_small_is_of_the_size_that_the_default_model_wants() -> None:
     assert published.parameters(analyzer.channelfeats) < 600_000
 
 
-@pytest.mark.parametrize("norm", ["batch", "group", "none"])
+def test_small_begins_with_what_the_log_mel_tells_of_cepstra() -> None:
+    features = Cepstra()
+    analyzer = UNet2d(UNet2dConfig(**TINY), features)
+    mel = some_mel(12, 20)
+    begun = mel.sum(dim=1, keepdim=True).expand(-1, 5, -1) - 3
+    torch.testing.assert_close(analyzer(mel).features, begun)
+    assert list(analyzer.state_dict()) == list(tiny(12, 5).state_dict())
+    alone = UNet2d(UNet2dConfig(**TINY, residual=False), features)(mel).features
+    assert 0.01 < alone.std() < 4
+
+
+def test_a_change_of_cepstra_is_in_units_of_one_and_of_a_log_mel_of_four_nepers() -> None:
+    mel = some_mel(12, 20)
+    for features, step in ((Cepstra(12, 5), 1.0), (Bands(12, 12), 4.0)):
+        analyzer = UNet2d(UNet2dConfig(**TINY), features)
+        with torch.no_grad():
+            analyzer.encoder.after_linear.bias.add_(0.5)
+        begun = features.rough(mel)
+        assert begun is not None
+        torch.testing.assert_close(analyzer(mel).features, begun + 0.5 * step)
+
+
+def test_copies_and_casts_take_their_features_along() -> None:
+    pair = nn.ModuleDict({"features": Cepstra()})
+    pair["analyzer"] = UNet2d(UNet2dConfig(**TINY), pair["features"])
+    mel = some_mel(12, 20)
+    wanted = pair["analyzer"](mel).features
+    for copied in (copy.deepcopy(pair), pickle.loads(pickle.dumps(pair))):
+        assert copied["analyzer"].encoder.rough.__self__ is copied["features"]
+        pair["features"].matrix.zero_()
+        assert torch.equal(copied["analyzer"](mel).features, wanted)
+        pair["features"].matrix.fill_(1.0)
+    elsewhere = copy.deepcopy(pair).to("meta")["analyzer"](mel.to("meta"))
+    assert elsewhere.features.device.type == "meta"
+    double = copy.deepcopy(pair).double()["analyzer"](mel.double()).features
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(double.float(), wanted)
+
+
+def test_two_domains_have_statistics_of_their_own_and_weights_together() -> None:
+    config = UNet2dConfig(**TINY, norm="batch-by-domain", level="raw", residual=False)
+    analyzer = UNet2d(config, Bands(16, 16)).train()
+    loud, soft = some_mel(16, 16, batch=3), some_mel(16, 16, seed=1, batch=3) - 4
+    analyzer(loud)
+    with in_domain("simulated"):
+        analyzer(soft)
+    norm = "encoder.down_block1.conv_block1.bn1"
+    for name, mel in (("running_mean", loud), ("simulated.running_mean", soft)):
+        torch.testing.assert_close(analyzer.get_buffer(f"{norm}.{name}"), 0.01 * mel.mean()[None])
+    analyzer.eval()
+    outside = analyzer(soft).features
+    with in_domain("recordings"):
+        assert torch.equal(analyzer(soft).features, outside)
+    with in_domain("simulated"):
+        assert (analyzer(soft).features - outside).abs().max() > 1e-3
+    assert published.parameters(analyzer) == published.parameters(tiny(16, norm="batch"))
+
+
+def test_two_domains_begin_with_the_statistics_of_one() -> None:
+    trained, adapted = tiny(norm="batch"), tiny(norm="batch-by-domain")
+    mel = some_mel(12, 20)
+    adapted.load_state_dict(trained.state_dict())
+    for domain in ("recordings", "simulated"):
+        with in_domain(domain):
+            torch.testing.assert_close(adapted(mel).features, trained(mel).features)
+    again = tiny(norm="batch-by-domain")
+    again.load_state_dict(adapted.state_dict())
+    assert torch.equal(again(mel).features, adapted(mel).features)
+
+
+@pytest.mark.parametrize("norm", ["batch", "batch-by-domain", "group", "none"])
 def test_masked_pooling_hears_no_padding(norm: Any) -> None:
     settings: dict[str, Any] = {**TINY, "branch_widths": (8, 8, 8), "norm": norm}
     branch = published.fill(ChannelFeatures(UNet2dConfig(**settings)))
@@ -238,6 +328,10 @@ def test_wrong_settings_are_refused_in_words() -> None:
         sr.build("analyzer", "unet2d:frame_padding=ceiling")
     with pytest.raises(ComponentError, match="top_band=drop leaves nothing of 1 mel band"):
         sr.build("analyzer", "unet2d:top_band=drop", features=Bands(1, 1))
+    with pytest.raises(ComponentError, match="channel_seconds needs pooling=masked"):
+        sr.build("analyzer", "unet2d:preset=paper,channel_seconds=1")
+    with pytest.raises(ComponentError, match=r"channel_seconds=0: .*greater than 0"):
+        sr.build("analyzer", "unet2d:channel_seconds=0")
 
 
 def test_each_quirk_of_paper_is_a_setting_of_its_own() -> None:

@@ -55,6 +55,8 @@ def experiment(folder: Path, **changes: Any) -> Experiment:
         "data": {
             "degraded": {"folder": str(folder)},
             "clean": {"folder": str(folder)},
+            "paired_degraded": {"folder": str(folder)},
+            "paired_clean": {"folder": str(folder)},
             "segment_seconds": 0.2,
             "batch_size": 2,
         },

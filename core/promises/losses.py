@@ -78,12 +78,21 @@ def pulls_at_what_differs(part: Loss) -> None:
 
 
 def is_zero_for_equals(part: Loss, target: Tensor) -> None:
-    """Is 0 for an estimate that is its target, unless it is adversarial."""
-    if isinstance(part, AdversarialLoss):
+    """Is 0 for an estimate that is its target, if it compares and is not adversarial."""
+    if isinstance(part, AdversarialLoss) or not part.needs_target:
         return
     with torch.no_grad(), evaluating(part):
         loss = part(target.clone(), target)
     demand(loss.abs() <= 1e-6, f"the loss of a target with itself is {loss:.4g}")
+
+
+def hears_a_target_only_if_it_says_so(part: Loss, estimate: Tensor) -> None:
+    """Gives the same number whatever the target, if it says ``needs_target = False``."""
+    if part.needs_target:
+        return
+    with torch.no_grad(), evaluating(part):
+        loss = part(estimate, estimate)
+        demand_close(part(estimate, estimate.flip(-1)), loss, "the loss with another target", 1e-6)
 
 
 def cuts_to_the_shorter(part: Loss, estimate: Tensor, target: Tensor) -> None:
@@ -128,12 +137,15 @@ def cases(part: Loss, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     silence = torch.zeros_like(target) if part.takes == "wave" else torch.full_like(target, -11.5)
     yield "two sounds", {"estimate": estimate, "target": target}
     yield "silence for a sound", {"estimate": silence, "target": target}
+    yield one, {"estimate": estimate[..., :1], "target": target[..., :1]}
+    batch = torch.cat([estimate, silence, target])
+    if not part.needs_target:  # networks, mostly: slow, and the rest would be the same again
+        yield "a batch", {"estimate": batch[1:], "target": batch[:2]}
+        return
     yield "a sound for silence", {"estimate": estimate, "target": silence}
     yield "silence for silence", {"estimate": silence, "target": silence}
-    yield one, {"estimate": estimate[..., :1], "target": target[..., :1]}
     yield "twice the same", {"estimate": target, "target": target}
     yield "full scale", {"estimate": torch.ones_like(target), "target": -torch.ones_like(target)}
-    batch = torch.cat([estimate, silence, target])
     yield "a batch", {"estimate": batch, "target": batch.flip(0)}
 
 
@@ -145,6 +157,7 @@ PROMISES = (
     has_a_gradient,
     pulls_at_what_differs,
     is_zero_for_equals,
+    hears_a_target_only_if_it_says_so,
     cuts_to_the_shorter,
     teaches_its_discriminators,
 )

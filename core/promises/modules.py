@@ -35,9 +35,32 @@ def analyses_any_length(part: Analyzer, log_mel: Tensor) -> None:
     with torch.no_grad(), evaluating(part), untouched(log_mel):
         features, channel_features = part(log_mel)
     demand_shape(features, (batch, part.predicted_channels, frames), "features")
-    demand_shape(channel_features, (batch, part.channel_dim), "channel_features")
+    wanted = (batch, part.channel_dim, *_times(channel_features, part.over_time))
+    demand_shape(channel_features, wanted, "channel_features")
     demand_finite(features, "features")
     demand_finite(channel_features, "channel_features")
+
+
+def _times(channel_features: Any, over_time: bool) -> tuple[int, ...]:
+    """How many times there are, of which any number from 1 is right; nothing if not over time."""
+    if not over_time:
+        return ()
+    many = isinstance(channel_features, Tensor) and channel_features.dim() == 3
+    return (max(1, channel_features.shape[2]),) if many else (1,)
+
+
+def hears_more_times_in_more_sound(part: Analyzer, log_mel: Tensor) -> None:
+    """Gives no fewer times for a recording four times as long, if it says that it is over_time."""
+    if not part.over_time:
+        return
+    with torch.no_grad(), evaluating(part):
+        short, long = (
+            part(sound).channel_features.shape[-1] for sound in (log_mel, log_mel.repeat(1, 1, 4))
+        )
+    demand(
+        1 <= short <= long,
+        f"{log_mel.shape[-1]} frames have {short} times, four times as many frames {long}",
+    )
 
 
 def analyses_each_item_alone(part: Analyzer, log_mel: Tensor) -> None:
@@ -102,15 +125,19 @@ def lets_features_learn(part: Vocoder, features: Tensor, source: Tensor) -> None
         demand_gradient(part(asking, source), asking, "the features", allow_zero=True)
 
 
-def speaks_each_frame_where_it_lies(part: Vocoder, lasting: Tensor, lasting_source: Tensor) -> None:
+def speaks_each_frame_where_it_lies(
+    part: Vocoder, lasting: Tensor, lasting_source: Tensor, source_rows: int = 0
+) -> None:
     """Changes the sound around sample k * hop when frame k changes, to within one hop.
+
+    The source rows stay as they are: another F0 in one frame moves every later pulse.
 
     The bound cannot be half a hop: upsampling that was never trained puts frame k half a hop late,
     between k * hop and (k + 1) * hop, and it is training that moves it to its place.
     """
     frame = lasting.shape[-1] // 2
     louder = lasting.clone()
-    louder[..., frame] += LOUDER
+    louder[:, source_rows:, frame] += LOUDER
     with torch.no_grad(), evaluating(part):
         changed = part(louder, lasting_source) - part(lasting, lasting_source)
     demand(changed.any(), f"nothing sounds otherwise when frame {frame} is 26 dB louder")
@@ -147,7 +174,9 @@ def vocoder_cases(part: Vocoder, context: Any) -> Iterator[tuple[str, dict[str, 
         yield label, {"features": _features_of(source, part, context), "source": source}
     source = noise(1, LASTING_FRAMES * part.hop_samples - 1)
     lasting = _features_of(source, part, context)
-    yield "lasting noise", {"lasting": lasting, "lasting_source": source}
+    source_rows = 0 if context.features is None else context.features.source_channels
+    given = {"lasting": lasting, "lasting_source": source, "source_rows": source_rows}
+    yield "lasting noise", given
 
 
 def _features_of(source: Tensor, part: Vocoder, context: Any) -> Tensor:
@@ -196,6 +225,23 @@ def lets_both_modules_learn(part: Channel, wave: Tensor, channel_features: Tenso
         demand_finite(to_features, "the gradient to the channel features")
 
 
+def takes_channel_features_over_time(part: Channel, wave: Tensor, channel_features: Tensor) -> None:
+    """If it is over_time, takes one time or several; equal ones are one for the whole wave."""
+    if not part.over_time:
+        return
+    shift = torch.tensor([-0.5, 0.0, 0.5]).to(channel_features)
+    with torch.no_grad(), evaluating(part):
+        whole = part(wave, channel_features)
+        for times in (1, 3):
+            same = channel_features[..., None].repeat(1, 1, times)
+            demand_close(part(wave, same), whole, f"the wave with {times} equal times")
+        changing = channel_features[..., None] + shift
+        with untouched(changing):
+            damaged = part(wave, changing)
+    demand_shape(damaged, tuple(wave.shape), "the wave with 3 times")
+    demand_finite(damaged, "the wave with 3 times")
+
+
 def delays_nothing(part: Channel) -> None:
     """Puts out a click where it was, to within the 2 ms of ordinary filters."""
     for samples, place in ((4001, 2000), (3000, 1777)):
@@ -236,7 +282,12 @@ def _channel_case(part: Channel, wave: Tensor) -> dict[str, Any]:
     return {"wave": wave, "channel_features": features}
 
 
-ANALYZER_PROMISES = (analyses_any_length, analyses_each_item_alone, can_be_trained)
+ANALYZER_PROMISES = (
+    analyses_any_length,
+    analyses_each_item_alone,
+    hears_more_times_in_more_sound,
+    can_be_trained,
+)
 VOCODER_PROMISES = (
     speaks_every_frame,
     speaks_each_item_alone,
@@ -248,5 +299,6 @@ CHANNEL_PROMISES = (
     keeps_the_length,
     damages_each_wave_alone,
     lets_both_modules_learn,
+    takes_channel_features_over_time,
     delays_nothing,
 )

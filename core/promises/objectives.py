@@ -20,8 +20,12 @@ from selfremaster.core.promises.judging import (
 )
 from selfremaster.core.promises.stubs import stub_model
 
-STREAMS = {"degraded", "clean"}
+STREAMS = {"degraded", "clean", "paired_degraded", "paired_clean"}
+NEEDS = {"source", "target", "label"}
 MODULES = {"analyzer", "vocoder", "channel"}
+PLACES = {"clean": 0, "degraded": 1, "paired_clean": 2, "paired_degraded": 2}
+"""Where in a sound each stream is taken from."""
+
 LATE = 1_000_000  # a step at which whatever joins later has joined
 SAMPLES = 2048
 STEP_SIZE = 1e-4
@@ -30,10 +34,14 @@ Batch = Mapping[str, Tensor]
 
 
 def names_its_streams(part: Objective) -> None:
-    """Asks for waves that a batch can hold: degraded, clean, or both."""
+    """Asks for waves that a batch can hold, and for rows and labels of those alone."""
     unknown = set(part.streams) - STREAMS
     demand(isinstance(part.streams, tuple) and part.streams, "streams is empty or not a tuple")
     demand(not unknown, f"streams {sorted(unknown)} are none of {sorted(STREAMS)}")
+    foreign = set(part.needs) - set(part.streams)
+    demand(not foreign, f"needs something of {sorted(foreign)}, which are not in streams")
+    words = {word for asked in part.needs.values() for word in asked}
+    demand(words <= NEEDS, f"needs {sorted(words - NEEDS)}, which are none of {sorted(NEEDS)}")
 
 
 def names_what_it_trains(part: Objective) -> None:
@@ -95,7 +103,7 @@ def teaches_what_it_names(part: Objective, batch: Batch) -> None:
     listed = {id(parameter) for group in trial.updates.values() for parameter in group}
     everything = [*trial.model.parameters(), *trial.objective.parameters()]
     asked = [parameter.requires_grad for parameter in everything]
-    sounds = any(bool(wave.any()) for wave in batch.values())
+    sounds = any(bool(batch[name].any()) for name in STREAMS & set(batch))
     for losses in trial.run(batch, LATE):
         what = f"update {losses.update!r}"
         gradients = [parameter.grad for parameter in trial.updates[losses.update]]
@@ -185,9 +193,14 @@ class _Trial(NamedTuple):
 
 
 def _batch(part: Objective, items: int, seed: int = 3) -> dict[str, Tensor]:
-    """Speech-like waves for the streams that the objective asks for, and no others."""
-    return {
-        stream: torch.cat(
+    """Speech-like waves for the streams that the objective asks for, labels too, and no others.
+
+    The paired streams are the same speech, once as it is and once clipped and muffled.
+    """
+    batch = {}
+    for stream in sorted(STREAMS & set(part.streams)):
+        start = PLACES[stream]
+        batch[stream] = torch.cat(
             [
                 speech_like(4 * SAMPLES, seed=seed + item)[:, (start + item) * SAMPLES :][
                     :, :SAMPLES
@@ -195,8 +208,16 @@ def _batch(part: Objective, items: int, seed: int = 3) -> dict[str, Tensor]:
                 for item in range(items)
             ]
         )
-        for start, stream in enumerate(sorted(STREAMS & set(part.streams)))
-    }
+    if "paired_degraded" in batch:
+        clipped = batch["paired_degraded"].clamp(-0.2, 0.2)
+        batch["paired_degraded"] = nn.functional.avg_pool1d(clipped[:, None], 9, 1, 4)[:, 0]
+    return batch | _labels(part, items)
+
+
+def _labels(part: Objective, items: int) -> dict[str, Tensor]:
+    """A number for each item of the streams whose labels the objective needs."""
+    asked = [stream for stream, words in part.needs.items() if "label" in words]
+    return {f"{stream}/label": torch.arange(items) for stream in asked}
 
 
 def cases(part: Objective, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -204,11 +225,13 @@ def cases(part: Objective, context: Any) -> Iterator[tuple[str, dict[str, Any]]]
     del context
     speech = _batch(part, 2)
     yield "something like speech", {"batch": speech}
-    yield "silence", {"batch": {name: torch.zeros_like(wave) for name, wave in speech.items()}}
+    silence = {name: torch.zeros_like(speech[name]) for name in STREAMS & set(speech)}
+    yield "silence", {"batch": silence | _labels(part, 2)}
     noises = {
-        name: noise(3, SAMPLES - 1, seed=number) for number, name in enumerate(sorted(speech))
+        name: noise(3, SAMPLES - 1, seed=number)
+        for number, name in enumerate(sorted(STREAMS & set(speech)))
     }
-    yield "noise of an odd length", {"batch": noises}
+    yield "noise of an odd length", {"batch": noises | _labels(part, 3)}
 
 
 PROMISES = (

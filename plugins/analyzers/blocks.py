@@ -12,23 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from selfremaster.core.signals import fit_length
+from selfremaster.plugins.analyzers.conditions import Condition
+from selfremaster.plugins.analyzers.norms import Norm, make_norm
 
 Preset = Annotated[
     Literal["small", "paper"], Field(description="what the other settings start from")
 ]
 Width = Annotated[int, Field(ge=1, le=4096)]
 Blocks = Annotated[int, Field(ge=1, le=16, description="residual blocks at each level")]
-Norm = Annotated[
-    Literal["batch", "group", "none"],
-    Field(
-        description="what hidden maps are normalised over: the batch, with running statistics "
-        "(batch), the whole map of each item (group), or nothing (none)"
-    ),
-]
 
 SLOPE = 0.01  # of the leaky rectifier, below zero
-MOMENTUM = 0.01  # of the running statistics, as published
-GROUP_CHANNELS = 8
 
 
 class Style(NamedTuple):
@@ -40,21 +33,6 @@ class Style(NamedTuple):
     blocks: int = 4  # residual blocks at each level
     ceil: bool = False  # a map of odd size keeps its last element when it is made smaller
     condition_dim: int = 0  # how many numbers steer each block (FiLM)
-
-
-def make_norm(style: Style, channels: int) -> nn.Module:
-    """The normalisation of a map.
-
-    A single channel is normalised by "batch" alone: by itself it would lose its level.
-    """
-    if style.norm == "batch":
-        kind = nn.BatchNorm1d if style.dims == 1 else nn.BatchNorm2d
-        return kind(channels, momentum=MOMENTUM)
-    if style.norm == "none" or channels == 1:
-        return nn.Identity()
-    return nn.GroupNorm(
-        channels // GROUP_CHANNELS if channels % GROUP_CHANNELS == 0 else 1, channels
-    )
 
 
 def make_convolution(
@@ -116,7 +94,7 @@ def fit_size(hidden: Tensor, like: Tensor) -> Tensor:
 class ResidualBlock(nn.Module):
     """Two convolutions, each after its normalisation and rectifier, added to their input.
 
-    Shape: (batch, inputs, sizes) -> (batch, outputs, sizes). Conditions (batch, condition_dim)
+    Shape: (batch, inputs, sizes) -> (batch, outputs, sizes). Conditions of condition_dim numbers
     scale and shift the map between the convolutions (FiLM; Perez et al., 2018).
     """
 
@@ -124,21 +102,29 @@ class ResidualBlock(nn.Module):
         super().__init__()
         bias = style.norm == "none"
         self.conv1 = make_convolution(style, inputs, outputs, style.kernel, bias)
-        self.bn1 = make_norm(style, inputs)
+        self.bn1 = make_norm(style.norm, style.dims, inputs)
         self.conv2 = make_convolution(style, outputs, outputs, style.kernel, bias)
-        self.bn2 = make_norm(style, outputs)
+        self.bn2 = make_norm(style.norm, style.dims, outputs)
         self.shortcut = make_convolution(style, inputs, outputs, 1) if inputs != outputs else None
         self.film = nn.Linear(style.condition_dim, 2 * outputs) if style.condition_dim else None
 
-    def forward(self, hidden: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, hidden: Tensor, condition: Condition | None = None) -> Tensor:
         """The map, refined."""
         inner = self.bn2(self.conv1(functional.leaky_relu(self.bn1(hidden), SLOPE)))
-        if self.film is not None:
-            film = self.film(condition)
-            scale, shift = film.reshape(*film.shape, *[1] * (hidden.dim() - 2)).chunk(2, dim=1)
+        if self.film is not None and condition is not None:
+            scale, shift = self._film(self.film, condition, inner)
             inner = torch.addcmul(shift, inner, 1 + scale)
         inner = self.conv2(functional.leaky_relu(inner, SLOPE, inplace=True))
         return torch.add(inner, hidden if self.shortcut is None else self.shortcut(hidden))
+
+    def _film(self, layer: nn.Module, condition: Condition, inner: Tensor) -> tuple[Tensor, ...]:
+        values = condition.values
+        if values.dim() == 2:
+            film = layer(values)
+        else:
+            film = layer(values.transpose(1, 2)).transpose(1, 2)
+        film = condition.along(film, inner.shape[2])
+        return film.reshape(*film.shape, *[1] * (inner.dim() - 3)).chunk(2, dim=1)
 
 
 class _Level(nn.Module):
@@ -150,7 +136,7 @@ class _Level(nn.Module):
             self.add_module(name, ResidualBlock(style, inputs, outputs))
             inputs = outputs
 
-    def refine(self, hidden: Tensor, condition: Tensor | None) -> Tensor:
+    def refine(self, hidden: Tensor, condition: Condition | None) -> Tensor:
         for name in self.block_names:
             hidden = getattr(self, name)(hidden, condition)
         return hidden
@@ -167,7 +153,7 @@ class DownBlock(_Level):
         self.factor, self.ceil = factor, style.ceil
         self.add_blocks(style, inputs, outputs, first=1)
 
-    def forward(self, hidden: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, hidden: Tensor, condition: Condition | None = None) -> tuple[Tensor, Tensor]:
         """The smaller map, and the full one for the way up."""
         full = self.refine(hidden, condition)
         return shrink(full, self.factor, self.ceil), full
@@ -182,10 +168,10 @@ class UpBlock(_Level):
     def __init__(self, style: Style, inputs: int, outputs: int, factor: int = 2) -> None:
         super().__init__()
         self.conv1 = make_transposed(style, inputs, outputs, factor)
-        self.bn1 = make_norm(style, inputs)
+        self.bn1 = make_norm(style.norm, style.dims, inputs)
         self.add_blocks(style, 2 * outputs, outputs, first=2)
 
-    def forward(self, hidden: Tensor, full: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, hidden: Tensor, full: Tensor, condition: Condition | None = None) -> Tensor:
         """The larger map."""
         hidden = fit_size(self.conv1(functional.relu(self.bn1(hidden))), full)
         return self.refine(torch.cat([hidden, full], dim=1), condition)
@@ -210,12 +196,13 @@ def add_way_up(
 
 
 def go_down(
-    network: nn.Module, hidden: Tensor, levels: int, condition: Tensor | None = None
+    network: nn.Module, hidden: Tensor, levels: int, condition: Condition | None = None
 ) -> tuple[Tensor, list[Tensor]]:
     """Send a map down through a network's levels; gives the smallest, and the full map of each."""
     full_maps = []
     for number in range(1, levels + 1):
-        hidden, full = network.get_submodule(f"down_block{number}")(hidden, condition)
+        block = network.get_submodule(f"down_block{number}")
+        hidden, full = block(hidden, condition and condition.at_level(number - 1))
         full_maps.append(full)
     return hidden, full_maps
 
@@ -224,9 +211,10 @@ def go_up(
     network: nn.Module,
     hidden: Tensor,
     full_maps: Sequence[Tensor],
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
 ) -> Tensor:
     """Send a map up through a network's levels, joined with those of the way down."""
     for number, full in enumerate(reversed(full_maps), 1):
-        hidden = network.get_submodule(f"up_block{number}")(hidden, full, condition)
+        block = network.get_submodule(f"up_block{number}")
+        hidden = block(hidden, full, condition and condition.at_level(len(full_maps) - number))
     return hidden

@@ -5,32 +5,24 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from selfremaster.core.errors import ComponentError
-from selfremaster.core.interfaces import AnalysisOutput, Analyzer, ComponentConfig, Features
+from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Features
 from selfremaster.plugins.analyzers.blocks import (
-    Blocks,
-    Norm,
-    Preset,
     ResidualBlock,
-    Style,
     Width,
     add_way_down,
-    add_way_up,
-    begin_silent,
     go_down,
-    go_up,
     initialise,
-    make_convolution,
 )
+from selfremaster.plugins.analyzers.mel_unet import MelUNet, MelUNetConfig
 
-LEVEL_STEP = 4.0  # nepers that count as one inside the network: about twice the spread of speech
+__all__ = ["ChannelFeatures", "MelUNet", "UNet2d", "UNet2dConfig", "check_log_mel"]
 
 
-class UNet2dConfig(ComponentConfig):
+class UNet2dConfig(MelUNetConfig):
     """Settings of `UNet2d`; the defaults are those of the preset ``small``."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -48,14 +40,6 @@ class UNet2dConfig(ComponentConfig):
         },
     }
 
-    preset: Preset = "small"
-    widths: Annotated[
-        tuple[Width, ...],
-        Field(
-            min_length=1, max_length=8, description="channels of each level; each halves the map"
-        ),
-    ] = (16, 32, 64, 96)
-    blocks: Blocks = 1
     branch_widths: Annotated[
         tuple[Width, ...],
         Field(
@@ -65,100 +49,40 @@ class UNet2dConfig(ComponentConfig):
             "each level, which halves the map",
         ),
     ] = (96, 64)
-    channel_dim: Annotated[int, Field(ge=1, le=4096, description="how many channel features")] = 128
-    norm: Norm = "none"
-    level: Annotated[
-        Literal["from-silence", "raw"],
-        Field(description="how the log-mel enters: its distance from silence / 4, or as it is"),
-    ] = "from-silence"
-    frame_padding: Annotated[
-        Literal["floor", "zero"],
-        Field(description="what fills up the frames inside: silence, or log-mel 0 (full scale)"),
-    ] = "floor"
-    top_band: Annotated[
-        Literal["keep", "drop"],
-        Field(description="drop: the top mel band is not read, and guessed from the others"),
-    ] = "keep"
     pooling: Annotated[
         Literal["masked", "all"],
         Field(description="channel features: a mean over the real frames, or over filled ones too"),
     ] = "masked"
-    residual: Annotated[
-        bool,
-        Field(description="predict a change of the log-mel, where a log-mel is predicted"),
-    ] = True
+    channel_seconds: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="channel features over time: the recording is divided into equal parts of "
+            "about so many seconds, each with its own; null: one set for all of it",
+        ),
+    ] = None
 
-
-class MelUNet(nn.Module):
-    """Predict clean speech features from the log-mel spectrogram of a recording.
-
-    The style-token variant is this network without a map for channel features.
-
-    Shape: log-mel (batch, mel_bands, frames) -> (batch, predicted_channels, frames) and, where
-    ``channel_map`` asks for it, the map that channel features are read from (batch, widths[-1],
-    ceil(frames / 2 ** levels), mel_bands / 2 ** levels).
-    Source: SelfRemaster (Interspeech 2022), section 3; the blocks are those of Kong et al. (2021).
-    """
-
-    def __init__(self, config: UNet2dConfig, features: Features, channel_map: bool = True) -> None:
-        super().__init__()
-        self.config = config
-        self.silence = features.silence
-        self.levels = len(config.widths)
-        self.residual = config.residual and features.predicted_channels == features.mel_bands
-        if config.top_band == "drop" and features.mel_bands < 2:
-            raise ComponentError("top_band=drop leaves nothing of 1 mel band; write top_band=keep")
-        style = style_of(config)
-        width = config.widths[-1]
-        add_way_down(self, style, 1, config.widths)
-        self.add_module(f"conv_block{self.levels + 1}", ResidualBlock(style, width, width))
-        add_way_up(self, style, width, config.widths)
-        self.after_conv_block1 = ResidualBlock(style, config.widths[0], config.widths[0])
-        self.after_conv2 = make_convolution(style, config.widths[0], 1, 1)
-        self.after_linear = nn.Linear(features.mel_bands, features.predicted_channels)
-        self.conv_channel = ResidualBlock(style, width, width) if channel_map else None
-        initialise(self)
-        if self.residual:
-            begin_silent(self.after_linear)
-
-    def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The predicted features, and the map for channel features."""
-        frames = log_mel.shape[-1]
-        hidden, full_maps = go_down(self, self.prepare(log_mel), self.levels)
-        channel_map = None if self.conv_channel is None else self.conv_channel(hidden)
-        hidden = self.get_submodule(f"conv_block{self.levels + 1}")(hidden)
-        hidden = go_up(self, hidden, full_maps)
-        predicted = self.after_conv2(self.after_conv_block1(hidden))[:, 0, :frames]
-        if self.config.top_band == "drop":
-            predicted = functional.pad(predicted, (0, 1))
-        features: Tensor = self.after_linear(predicted).transpose(1, 2)
-        if self.config.level == "from-silence":
-            features = features * LEVEL_STEP
-        return (log_mel + features if self.residual else features), channel_map
-
-    def prepare(self, log_mel: Tensor) -> Tensor:
-        """What the first block reads, (batch, 1, a multiple of 2 ** levels frames, bands)."""
-        padding = -log_mel.shape[-1] % 2**self.levels
-        value = self.silence if self.config.frame_padding == "floor" else 0.0
-        hidden = functional.pad(log_mel, (0, padding), value=value).transpose(1, 2)[:, None]
-        if self.config.top_band == "drop":
-            hidden = hidden[..., :-1]
-        if self.config.level == "from-silence":
-            hidden = (hidden - self.silence) / LEVEL_STEP
-        return hidden
+    @model_validator(mode="after")
+    def _check_pooling(self) -> "UNet2dConfig":
+        if self.channel_seconds is not None and self.pooling == "all":
+            raise ValueError(
+                "channel_seconds needs pooling=masked: filled-up frames belong to no time"
+            )
+        return self
 
 
 class ChannelFeatures(nn.Module):
-    """Sum up how a recording sounds, whatever is said in it, in one vector.
+    """Sum up how a recording sounds, whatever is said in it, in one vector or one for each time.
 
     Shape: a map of `MelUNet` (batch, channels, columns, rows), columns that hold frames (a
-    fraction counts) -> (batch, channel_dim).
+    fraction counts) -> (batch, channel_dim), or (batch, channel_dim, times) where times are asked
+    for.
     """
 
     def __init__(self, config: UNet2dConfig) -> None:
         super().__init__()
         self.masked = config.pooling == "masked"
-        style = style_of(config)._replace(ceil=self.masked)
+        style = config.style()._replace(ceil=self.masked)
         first, *others = config.branch_widths
         self.conv_blocks_in = ResidualBlock(style, config.widths[-1], first)
         add_way_down(self, style, first, others)
@@ -166,7 +90,7 @@ class ChannelFeatures(nn.Module):
         self.levels = len(others)
         initialise(self)
 
-    def forward(self, channel_map: Tensor, columns: float) -> Tensor:
+    def forward(self, channel_map: Tensor, columns: float, times: int | None = None) -> Tensor:
         """The channel features."""
         if self.masked:
             channel_map = channel_map[:, :, : math.ceil(columns)]
@@ -175,8 +99,28 @@ class ChannelFeatures(nn.Module):
         if not self.masked:
             return torch.mean(hidden, dim=2)
         real = columns / 2**self.levels
+        if times is not None:
+            return mean_of_parts(hidden, real, times)
         weights = [min(1.0, real - column) / real for column in range(hidden.shape[2])]
         return torch.sum(hidden * hidden.new_tensor(weights), dim=2)
+
+
+def mean_of_parts(hidden: Tensor, columns: float, times: int) -> Tensor:
+    """Divide a map into equal parts of its real columns, and give the mean of each.
+
+    A part may begin and end within a column, which then counts as far as the part has it. The mean
+    of all parts is that of the real columns.
+
+    Shape: (batch, channels, columns, up) -> (batch, channels, times).
+
+    >>> mean_of_parts(torch.tensor([[[5.0, 10.0, 20.0]]]), columns=2.5, times=2).tolist()
+    [[[6.0, 14.0]]]
+    """
+    borders = torch.arange(times + 1, dtype=torch.float64) * (columns / times)
+    column = torch.arange(hidden.shape[2], dtype=torch.float64)[:, None]
+    within = torch.minimum(borders[1:], column + 1) - torch.maximum(borders[:-1], column)
+    weights = within.clamp(min=0) * (times / columns)
+    return torch.matmul(hidden, weights.to(device=hidden.device, dtype=hidden.dtype))
 
 
 class UNet2d(Analyzer):
@@ -186,8 +130,15 @@ class UNet2d(Analyzer):
     ``small`` (the default) is narrower and begins by leaving the log-mel as it is. It normalises
     nothing, so that what is heard at one time does not depend on how long or loud the rest is.
 
+    With ``channel_seconds`` the channel features are those of equal parts of the recording, as many
+    as make each about so long; vector t of T stands for the centre of its part, (t + 1/2) / T of
+    the recording, to within a hop. The network looks beyond the parts, so they overlap in what
+    they hear; parts of fewer frames than a column of the branch holds (32 of ``small``, 0.37
+    seconds) have nothing of their own.
+
     Shape: log-mel (batch, mel_bands, frames) -> (batch, predicted_channels, frames) and channel
-    features (batch, channel_dim). Any number of frames from 1, any number of bands.
+    features (batch, channel_dim), or (batch, channel_dim, times) with ``channel_seconds``. Any
+    number of frames from 1, any number of bands.
     Source: SelfRemaster (Interspeech 2022), section 3. Raises `ComponentError` for other bands.
 
     >>> from selfremaster.plugins.features.mel import MelConfig, MelSpectrogram
@@ -205,13 +156,24 @@ class UNet2d(Analyzer):
         self.channel_dim = config.channel_dim
         self.encoder = MelUNet(config, features)
         self.channelfeats = ChannelFeatures(config)
+        self.over_time = config.channel_seconds is not None
+        self.frames_a_time = (
+            config.channel_seconds * features.sample_rate / features.hop_samples
+            if config.channel_seconds is not None
+            else math.inf
+        )
 
     def forward(self, log_mel: Tensor) -> AnalysisOutput:
         """Clean speech features and channel features of a degraded recording."""
         check_log_mel(log_mel, self.mel_bands)
         features, channel_map = self.encoder(log_mel)
-        columns = log_mel.shape[-1] / 2**self.encoder.levels
-        return AnalysisOutput(features, self.channelfeats(channel_map, columns))
+        frames = log_mel.shape[-1]
+        columns = frames / 2**self.encoder.levels
+        return AnalysisOutput(features, self.channelfeats(channel_map, columns, self.times(frames)))
+
+    def times(self, frames: int) -> int | None:
+        """How many vectors of channel features so many frames have; none for one vector of all."""
+        return max(1, round(frames / self.frames_a_time)) if self.over_time else None
 
     def predict(self, log_mel: Tensor) -> Tensor:
         """The clean speech features alone; the branch for channel features rests."""
@@ -219,10 +181,9 @@ class UNet2d(Analyzer):
         features: Tensor = self.encoder(log_mel)[0]
         return features
 
-
-def style_of(config: UNet2dConfig) -> Style:
-    """What all blocks have in common."""
-    return Style(dims=2, norm=config.norm, blocks=config.blocks, ceil=config.top_band == "keep")
+    def channel_parameters(self) -> list[nn.Parameter]:
+        """Those of the branch for channel features, without its first block, as published."""
+        return list(self.channelfeats.parameters())
 
 
 def check_log_mel(log_mel: Tensor, mel_bands: int) -> None:

@@ -13,7 +13,6 @@ from selfremaster.core.interfaces import Channel, ComponentConfig
 from selfremaster.core.signals import fit_length
 from selfremaster.plugins.analyzers.blocks import (
     Blocks,
-    Norm,
     Preset,
     ResidualBlock,
     Style,
@@ -26,6 +25,8 @@ from selfremaster.plugins.analyzers.blocks import (
     initialise,
     make_convolution,
 )
+from selfremaster.plugins.analyzers.conditions import Condition
+from selfremaster.plugins.analyzers.norms import Norm
 
 
 class UNet1dConfig(ComponentConfig):
@@ -91,8 +92,12 @@ class UNet1d(Channel):
     rate, where the bottom of the network has no say. It normalises nothing, because damage depends
     on the level.
 
-    Shape: wave (batch, samples), channel features (batch, channel_dim) -> wave (batch, samples).
-    Any number of samples from 1; full scale is 1; nothing is delayed.
+    Channel features over time hold at the centres of as many equal parts of the wave; between the
+    centres they change linearly, before the first and after the last not at all.
+
+    Shape: wave (batch, samples), channel features (batch, channel_dim) or (batch, channel_dim,
+    times) -> wave (batch, samples). Any number of samples from 1; full scale is 1; nothing is
+    delayed.
     Source: SelfRemaster (Interspeech 2022), section 3; kernels 5 to 9: IEEE Access 2024. Raises
     `ComponentError` for other shapes.
 
@@ -103,6 +108,7 @@ class UNet1d(Channel):
 
     Config = UNet1dConfig
     config: UNet1dConfig
+    over_time = True
 
     def __init__(self, config: UNet1dConfig, channel_dim: int) -> None:
         super().__init__(config, channel_dim)
@@ -136,19 +142,23 @@ class UNet1d(Channel):
         if self.config.last_sample == "drop":
             multiple = 2 * self.config.factor**self.levels  # as published: twice the need
             hidden = functional.pad(hidden, (0, -samples % multiple - 1))
-        changed = fit_length(self._through(hidden, channel_features)[:, 0], samples)
+        if channel_features.dim() == 3 and channel_features.shape[2] == 1:
+            channel_features = channel_features[..., 0]
+        condition = Condition(channel_features, samples, self.config.factor)
+        changed = fit_length(self._through(hidden, condition)[:, 0], samples)
         return wave + changed if self.config.residual else changed
 
-    def _through(self, hidden: Tensor, channel_features: Tensor) -> Tensor:
-        film = self.config.conditioning == "film"
-        condition = channel_features if film else None
-        hidden, full_maps = go_down(self, hidden, self.levels, condition)
-        hidden = self.get_submodule(f"conv_block{self.levels + 1}")(hidden, condition)
-        if not film:
-            spread = channel_features[:, :, None].expand(-1, -1, hidden.shape[2])
-            hidden = torch.cat([hidden, spread], dim=1)
-        hidden = go_up(self, hidden, full_maps, condition)
-        changed: Tensor = self.after_conv2(self.after_conv_block1(hidden, condition))
+    def _through(self, hidden: Tensor, condition: Condition) -> Tensor:
+        steering = condition if self.config.conditioning == "film" else None
+        hidden, full_maps = go_down(self, hidden, self.levels, steering)
+        bottom = condition.at_level(self.levels)
+        block = self.get_submodule(f"conv_block{self.levels + 1}")
+        hidden = block(hidden, steering and bottom)
+        if steering is None:
+            spread = bottom.along(bottom.values, hidden.shape[2])
+            hidden = torch.cat([hidden, spread.expand(-1, -1, hidden.shape[2])], dim=1)
+        hidden = go_up(self, hidden, full_maps, steering)
+        changed: Tensor = self.after_conv2(self.after_conv_block1(hidden, steering))
         return changed
 
     def _check(self, wave: Tensor, channel_features: Tensor) -> None:
@@ -156,9 +166,9 @@ class UNet1d(Channel):
             raise ComponentError(
                 f"a wave of shape {tuple(wave.shape)}; give (batch, 1 sample or more)"
             )
-        wanted = (wave.shape[0], self.channel_dim)
-        if tuple(channel_features.shape) != wanted:
+        found, wanted = tuple(channel_features.shape), (wave.shape[0], self.channel_dim)
+        if found[:2] != wanted or len(found) > 3 or 0 in found[2:]:
             raise ComponentError(
-                f"channel features of shape {tuple(channel_features.shape)} for "
-                f"{wave.shape[0]} waves; give {wanted}"
+                f"channel features of shape {found} for {wave.shape[0]} waves; give {wanted}, or "
+                f"({wanted[0]}, {wanted[1]}, 1 time or more)"
             )

@@ -1,7 +1,8 @@
 """Supervised pretraining: analysis and channel modules on speech damaged on purpose."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -17,13 +18,59 @@ from selfremaster.core.interfaces import (
     StepLosses,
     default_part,
 )
-from selfremaster.core.levels import normalise_peak
 from selfremaster.core.models import Model
+from selfremaster.plugins.objectives.damaging import damaged
+
+PREPARED = "quantize-resample:levels=[64, 1024],rate_hz=[8000, 11025, 12000, 16000]"
+"""The damage of the Interspeech version; half of the items of the journal version have it."""
+
+CLIPPED = "clip:ratio=[0.06, 0.9]"
+FILTERED = (
+    "band-limit:cutoff_hz=[850, 11025],order=[2, 9],zero_phase=true,"
+    "kind=[butterworth, chebyshev1, chebyshev2, bessel, elliptic]"
+)
+NOISY = "noise:snr_db=[-5, 40],level=magnitude"
+
+
+def _drawn(**chances: float) -> dict[str, Any]:
+    steps = {"clip": CLIPPED, "filter": FILTERED, "noise": NOISY}
+    return {
+        "name": "sequence",
+        "steps": [steps[name] for name in chances],
+        "chances": list(chances.values()),
+    }
+
+
+AUGMENTED: Mapping[str, Any] = {
+    "name": "sequence",
+    "choose": "one",
+    "chances": [0.5, 0.25, 0.25],
+    "steps": [
+        PREPARED,
+        # the filter is on the noise in half of the cases
+        _drawn(clip=0.25, filter=0.5, noise=0.5),
+        _drawn(clip=0.25, noise=0.5, filter=0.5),
+    ],
+}
+"""The damage of the journal version: half of the items prepared, half drawn."""
 
 
 class PretrainConfig(ComponentConfig):
     """Settings of `Pretrain`; the defaults are those of the Interspeech version."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "v1": {},
+        "v2": {
+            "alpha": 0.01,
+            "reconstruction": "multiscale-spectral:preset=v2,linear=false",
+            "degradation": AUGMENTED,
+        },
+    }
+
+    preset: Annotated[
+        Literal["v1", "v2"],
+        Field(description="v1: Interspeech 2022; v2: IEEE Access 2024, with more sorts of damage"),
+    ] = "v1"
     alpha: Annotated[
         float,
         Field(
@@ -38,7 +85,7 @@ class PretrainConfig(ComponentConfig):
     ] = default_part("feature-l1")
     degradation: Annotated[
         DegradationSpec, Field(description="the damage, drawn anew for each wave")
-    ] = default_part("quantize-resample:levels=[64, 1024],rate_hz=[8000, 11025, 12000, 16000]")
+    ] = default_part(PREPARED)
 
 
 class Pretrain(Objective):
@@ -47,13 +94,14 @@ class Pretrain(Objective):
     The analysis module predicts the clean features of the damaged wave; the channel module, told
     the channel features found, damages the clean wave likewise. The vocoder is not used.
 
-    Source: SelfRemaster (Interspeech 2022), section 3.3.
+    Source: SelfRemaster (Interspeech 2022), section 3.3; preset v2: IEEE Access 2024.
     """
 
     Config = PretrainConfig
     config: PretrainConfig
-    streams: ClassVar[tuple[str, ...]] = ("clean",)
-    trained: ClassVar[tuple[str, ...]] = ("analyzer", "channel")
+    streams = ("clean",)
+    needs = MappingProxyType({"clean": ("target",)})
+    trained = ("analyzer", "channel")
 
     def __init__(
         self, config: PretrainConfig, reconstruction: Loss, feature: Loss, degradation: Degradation
@@ -68,11 +116,9 @@ class Pretrain(Objective):
     ) -> Iterator[StepLosses]:
         """Alpha * reconstruction + (1 - alpha) * feature loss."""
         clean = batch["clean"]
-        damaged, _ = self.degradation(clean, context.generator, model.sample_rate)
-        degraded = normalise_peak(damaged, model.peak_db)
+        degraded = damaged(self.degradation, clean, model, context)
         analysis = model.analyse(degraded)
-        wanted = model.features.predicted(model.features(clean))
-        feature = self.feature(analysis.features, wanted)
+        feature = self.feature(analysis.features, model.target(batch, "clean"))
         again = model.degrade(clean, analysis.channel_features)
         reconstruction = self.reconstruction(again, degraded)
         alpha = self.config.alpha

@@ -1,13 +1,18 @@
 """Dual learning: forward on degraded recordings alone, backward on unrelated clean speech."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
+from torch.nn import Parameter
+from torch.nn.functional import mse_loss
 
+from selfremaster.core.domains import in_domain
+from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import (
+    AnalysisOutput,
     ComponentConfig,
     Loss,
     LossSpec,
@@ -17,11 +22,27 @@ from selfremaster.core.interfaces import (
     default_part,
 )
 from selfremaster.core.models import Model
+from selfremaster.plugins.objectives.label_predictor import LabelPredictor
+
+Weight = Annotated[float, Field(ge=0)]
 
 
 class SslDualConfig(ComponentConfig):
     """Settings of `SslDual`; the defaults are those of the Interspeech version, but for eps."""
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "mended": {},
+        "v1": {"reconstruction": "multiscale-spectral:preset=v1"},
+        "v2": {"feature": "feature-l2"},
+    }
+
+    preset: Annotated[
+        Literal["mended", "v1", "v2"],
+        Field(
+            description="v1: Interspeech 2022, exactly; v2: IEEE Access 2024, with squared feature "
+            "distances; mended: v1 with v2's spectra, which silence does not upset"
+        ),
+    ] = "mended"
     beta: Annotated[
         float,
         Field(ge=0, le=1, description="weight of forward learning; backward learning has the rest"),
@@ -32,6 +53,40 @@ class SslDualConfig(ComponentConfig):
     feature: Annotated[
         LossSpec, Field(description="features found against those of the clean speech")
     ] = default_part("feature-l1")
+    backward: Annotated[
+        Literal["analysis", "channel", "channel-features"],
+        Field(
+            description="what backward learning teaches: the analysis module alone, as published; "
+            "the channel module as well; or also what finds the channel features"
+        ),
+    ] = "analysis"
+    fix_channel: Annotated[
+        bool, Field(description="keep the channel module as it is, as pretraining left it")
+    ] = False
+    perceptual: Annotated[
+        LossSpec | None,
+        Field(description="loss of the restored wave itself, such as perceptual; none by default"),
+    ] = None
+    perceptual_weight: Annotated[Weight, Field(description="factor of that loss")] = 0.1
+    label_weight: Annotated[
+        Weight,
+        Field(
+            description="factor of the squared error of a label guessed from the channel features; "
+            "published: 0.1, above 0 the manifest has to give labels"
+        ),
+    ] = 0.0
+    label_channel_dim: Annotated[
+        int, Field(ge=1, le=4096, description="how many channel features the guess is made from")
+    ] = 128
+
+    @model_validator(mode="after")
+    def _check_that_backward_teaches(self) -> Self:
+        if self.fix_channel and self.backward == "channel":
+            raise ValueError(
+                "backward=channel teaches the channel module, which fix_channel=true keeps as it "
+                "is; use analysis or channel-features"
+            )
+        return self
 
 
 class SslDual(Objective):
@@ -39,41 +94,91 @@ class SslDual(Objective):
 
     Forward: recording -> analysis -> vocoder (frozen) -> channel, compared with the recording.
     Backward: clean speech -> channel with the channel features of some recording -> analysis,
-    compared with the features of the clean speech; the channel is not trained by this task.
+    compared with the features of the clean speech; the channel is not trained by this task, unless
+    ``backward`` says so. Options of the journal version: a loss of the restored wave, and a label
+    that the channel features are to tell.
 
     Source: SelfRemaster (Interspeech 2022), sections 3.1 and 3.2; dual learning: IEEE Access 2024.
     """
 
     Config = SslDualConfig
     config: SslDualConfig
-    streams: ClassVar[tuple[str, ...]] = ("degraded", "clean")
-    trained: ClassVar[tuple[str, ...]] = ("analyzer", "channel")
-    uses: ClassVar[tuple[str, ...]] = ("vocoder",)
 
-    def __init__(self, config: SslDualConfig, reconstruction: Loss, feature: Loss) -> None:
+    def __init__(
+        self,
+        config: SslDualConfig,
+        reconstruction: Loss,
+        feature: Loss,
+        perceptual: Loss | None = None,
+    ) -> None:
         super().__init__(config)
         self.reconstruction = reconstruction
         self.feature = feature
+        self.perceptual = perceptual
+        labelled = config.label_weight > 0
+        self.label_predictor = LabelPredictor(config.label_channel_dim) if labelled else None
+        self.streams = ("degraded", "clean")
+        self.needs = {
+            "degraded": ("source", "label") if labelled else ("source",),
+            "clean": ("target",),
+        }
+        self.trained = ("analyzer",) if config.fix_channel else ("analyzer", "channel")
+        self.uses = ("vocoder", "channel") if config.fix_channel else ("vocoder",)
+
+    def updates(self, model: Model) -> dict[str, list[Parameter]]:
+        """The trained modules, and what guesses labels, at once."""
+        (named,) = super().updates(model).values()
+        if self.label_predictor is None:
+            return {"model": named}
+        found = model.analyzer.channel_dim if model.analyzer else 0
+        if found != self.config.label_channel_dim:
+            raise ComponentError(
+                f"label_channel_dim={self.config.label_channel_dim}, while the analysis module "
+                f"gives {found} channel features; set label_channel_dim to {found}"
+            )
+        return {"model": [*named, *self.label_predictor.parameters()]}
 
     def losses(
         self, model: Model, batch: Mapping[str, Tensor], context: StepContext
     ) -> Iterator[StepLosses]:
-        """Beta * forward (reconstruction) + (1 - beta) * backward (task)."""
-        degraded, clean = batch["degraded"], batch["clean"]
+        """Beta * forward (reconstruction) + (1 - beta) * backward (task), and the options."""
+        degraded = batch["degraded"]
         analysis = model.analyse(degraded)
-        speech = model.features.complete(analysis.features, degraded)
-        again = model.degrade(model.vocoder(speech, degraded), analysis.channel_features)
+        source = model.source(batch, "degraded")
+        speech = model.features.complete(analysis.features, degraded, source)
+        spoken = model.vocoder(speech, degraded)
+        again = model.degrade(spoken, analysis.channel_features)
         reconstruction = self.reconstruction(again, degraded)
-        task = self._task(model, clean, analysis.channel_features)
+        task = self._task(model, batch, analysis.channel_features)
         beta = self.config.beta
         total = beta * reconstruction + (1 - beta) * task
-        yield StepLosses(total, {"reconstruction": reconstruction, "task": task})
+        parts = {"reconstruction": reconstruction, "task": task}
+        for name, weight, loss in self._options(batch, spoken, analysis):
+            parts[name] = loss
+            total = total + weight * loss
+        yield StepLosses(total, parts)
 
-    def _task(self, model: Model, clean: Tensor, channel_features: Tensor) -> Tensor:
+    def _task(self, model: Model, batch: Mapping[str, Tensor], channel_features: Tensor) -> Tensor:
         """Undo the learned damage of clean speech; each wave gets the sound of some recording."""
-        chosen = channel_features.detach()[torch.arange(len(clean)) % len(channel_features)]
-        with torch.no_grad():
-            damaged = model.degrade(clean, chosen)
-        wanted = model.features.predicted(model.features(clean))
-        task: Tensor = self.feature(model.predict(damaged), wanted)
+        clean, backward = batch["clean"], self.config.backward
+        chosen = channel_features[torch.arange(len(clean)) % len(channel_features)]
+        if backward != "channel-features":
+            chosen = chosen.detach()
+        with in_domain("simulated"):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and backward != "analysis"):
+                damaged = model.degrade(clean, chosen)
+            predicted = model.predict(damaged)
+        task: Tensor = self.feature(predicted, model.target(batch, "clean"))
         return task
+
+    def _options(
+        self, batch: Mapping[str, Tensor], spoken: Tensor, analysis: AnalysisOutput
+    ) -> Iterator[tuple[str, float, Tensor]]:
+        """Name, weight and value of each further loss."""
+        if self.perceptual is not None:
+            loss = self.perceptual(spoken, batch["degraded"])
+            yield "perceptual", self.config.perceptual_weight, loss
+        if self.label_predictor is not None:
+            guessed = self.label_predictor(analysis.channel_features)
+            label = batch["degraded/label"].to(guessed)
+            yield "label", self.config.label_weight, mse_loss(guessed, label)

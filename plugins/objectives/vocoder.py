@@ -1,9 +1,9 @@
 """Learn to speak: train a vocoder on clean speech (HiFi-GAN's objective)."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar
+from types import MappingProxyType
+from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import Parameter
@@ -20,6 +20,7 @@ from selfremaster.core.interfaces import (
     default_part,
 )
 from selfremaster.core.models import Model
+from selfremaster.plugins.objectives.damaging import uniform
 
 
 class VocoderConfig(ComponentConfig):
@@ -54,8 +55,9 @@ class VocoderObjective(Objective):
 
     Config = VocoderConfig
     config: VocoderConfig
-    streams: ClassVar[tuple[str, ...]] = ("clean",)
-    trained: ClassVar[tuple[str, ...]] = ("vocoder",)
+    streams = ("clean",)
+    needs = MappingProxyType({"clean": ("source", "target")})
+    trained = ("vocoder",)
 
     def __init__(
         self, config: VocoderConfig, reconstruction: Loss, adversarial: Loss | None
@@ -79,8 +81,9 @@ class VocoderObjective(Objective):
         self, model: Model, batch: Mapping[str, Tensor], context: StepContext
     ) -> Iterator[StepLosses]:
         """First the discriminators' loss, then the vocoder's."""
-        clean = self._at_random_level(batch["clean"], context)
-        spoken = model.speak(model.features(clean), clean)
+        gain_db = -self.config.gain_db * uniform(len(batch["clean"]), context)
+        clean, speech = at_gain(model, batch, "clean", 10 ** (gain_db / 20))
+        spoken = model.speak(speech, clean)
         reconstruction = self.reconstruction(spoken, clean)
         total = self.config.reconstruction_weight * reconstruction
         parts = {"reconstruction": reconstruction}
@@ -97,8 +100,24 @@ class VocoderObjective(Objective):
     ) -> Mapping[str, Tensor]:
         """The reconstruction loss alone: adversarial numbers of two moments cannot be compared."""
         clean = batch["clean"]
-        return {"total": self.reconstruction(model.speak(model.features(clean), clean), clean)}
+        spoken = model.speak(model.speech(batch, "clean"), clean)
+        return {"total": self.reconstruction(spoken, clean)}
 
-    def _at_random_level(self, wave: Tensor, context: StepContext) -> Tensor:
-        drawn = torch.rand(wave.shape[0], 1, generator=context.generator).to(wave)
-        return wave * 10 ** (-drawn * self.config.gain_db / 20)
+
+def at_gain(
+    model: Model, batch: Mapping[str, Tensor], stream: str, gain: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The waves of a stream times a gain each, and the speech features of that.
+
+    Rows of the features that the batch holds are brought to the gain, not computed anew; the source
+    rows do not depend on it.
+
+    Shape: gain (batch,) -> (batch, samples), (batch, channels, frames).
+    """
+    gain = gain.to(batch[stream])
+    wave = batch[stream] * gain[:, None]
+    target = batch.get(f"{stream}/target")
+    if target is None:
+        return wave, model.features(wave)
+    louder = model.features.at_gain(target, gain)
+    return wave, model.features.complete(louder, wave, batch.get(f"{stream}/source"))

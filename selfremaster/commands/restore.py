@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from selfremaster.commands.models import ModelOption, load_model
 from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
 from selfremaster.commands.terminal import (
     finish,
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 
     from selfremaster.core.interfaces import Metric
     from selfremaster.core.jobs import Failure
-    from selfremaster.core.models import Model
     from selfremaster.core.restoring import Restored
 
-DEFAULT_MODEL = "default"
 DEFAULT_METRICS = ("lsd", "mel-l1")
 ARROWS = {"lower": "↓", "higher": "↑"}
 
@@ -32,15 +31,7 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 def restore(
     inputs: Inputs,
     output: Output,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="REF",
-            help="A bundle, the folder of a run, or a built-in name.",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelOption = None,
     vocoder: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +82,7 @@ def restore(
     references = restoring.find_references(planned, reference) if reference else {}
     jobs.keep(planned, references.values(), beside)
     metrics = _metrics(metric, reference)
-    loaded = _load(model, vocoder, device)
+    loaded = load_model(model, device, vocoder)
     results = restoring.restore_files(
         loaded, planned, pictures=pictures, metrics=metrics, references=references
     )
@@ -101,22 +92,6 @@ def restore(
     elif not quiet:
         _show(done, metrics)
     finish(failures, len(planned))
-
-
-def _load(reference: str | None, vocoder: str | None, device: str) -> Model:
-    from selfremaster.core.devices import choose_device
-    from selfremaster.core.errors import BundleError
-    from selfremaster.registry.assembling import builtin_bundles, load
-
-    chosen = choose_device(device)
-    if reference is None:
-        known = builtin_bundles()
-        if DEFAULT_MODEL not in known:
-            raise BundleError(
-                "--model is missing; give a bundle (model.safetensors) or the folder of a run"
-            )
-        reference = DEFAULT_MODEL
-    return load(reference, output=vocoder).to(chosen)
 
 
 def _metrics(given: Sequence[str] | None, reference: Path | None) -> list[Metric]:

@@ -1,0 +1,289 @@
+"""Audio effect transfer: hear the sound of recordings, and put it onto other waves."""
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from selfremaster.core import audio, jobs
+from selfremaster.core.bundles import fold
+from selfremaster.core.chunks import process_in_chunks
+from selfremaster.core.errors import AudioError, BundleError, ComponentError
+from selfremaster.core.interfaces import AnalysisOutput
+from selfremaster.core.jobs import Failure, Job
+from selfremaster.core.levels import normalise_peak, resample
+from selfremaster.core.models import Model, Wave, check_wave, evaluating, match_level
+from selfremaster.core.profiles import ChannelProfile, ModelIdentity, Source, describe_source
+from selfremaster.core.signals import fit_length
+from selfremaster.core.tensorfiles import content_hash
+
+CHUNK_SECONDS = 2.0  # as long as the segments that the published analysis learned on
+QUIET_DB = -60.0  # relative to the peak of the recording
+BATCH = 8
+HIGHEST_STRENGTH = 1.5
+PIECE_SECONDS, CONTEXT_SECONDS = 20.0, 1.0
+GRID_SAMPLES = 4096  # more than the channel modules' lowest rate divides by
+
+
+class Heard(NamedTuple):
+    """The channel features of the chunks of one recording."""
+
+    source: Path
+    taken_from: Source
+    features: Tensor  # (chunks, channel_dim), float64
+    seconds: Tensor  # of each chunk, (chunks,), float64
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """A file that was given another sound."""
+
+    source: Path
+    target: Path
+    seconds: float  # of sound
+    took_seconds: float
+
+
+def identify(model: Model) -> ModelIdentity:
+    """What tells a model from others as far as channel features go.
+
+    The hash is of the weights of the analysis and the channel module as they are in a bundle.
+    """
+    tensors: dict[str, Tensor] = {}
+    for role in ("analyzer", "channel"):
+        part = copy.deepcopy(getattr(model, role))
+        if part is None:
+            continue
+        fold(part)
+        for key, value in part.state_dict().items():
+            tensors[f"{role}.{key}"] = value.float() if value.is_floating_point() else value
+    channel_dim = model.analyzer.channel_dim if model.analyzer is not None else None
+    return ModelIdentity(
+        name=model.name, sha256=content_hash(tensors, {"channel_dim": channel_dim})
+    )
+
+
+def hear(
+    model: Model,
+    recording: Wave,
+    sample_rate: int,
+    chunk_seconds: float = CHUNK_SECONDS,
+    source: Source | None = None,
+    path: Path | None = None,
+) -> Heard:
+    """The channel features of a recording, chunk by chunk, each channel by itself.
+
+    Chunks whose level is 60 dB below the peak of the recording are left out, unless all are.
+
+    Shape: (samples,) or (channels, samples), full scale = 1, rate in Hz.
+    Raises `AudioError` as `Model.restore` does, `BundleError` for a model without analysis module.
+    """
+    if not chunk_seconds > 0:
+        raise ComponentError(f"chunks of {chunk_seconds} seconds; give a length above 0")
+    given = check_wave(recording)
+    rows = resample(given.reshape(-1, given.shape[-1]).cpu(), sample_rate, model.sample_rate)
+    levelled = normalise_peak(rows.reshape(1, -1), model.peak_db).reshape(rows.shape)
+    length = max(round(chunk_seconds * model.sample_rate), 1)
+    chunks = [piece for block in torch.split(levelled, length, dim=-1) for piece in block]
+    levels = torch.stack([chunk.square().mean().sqrt() for chunk in chunks])
+    loud = levels > levelled.abs().max() * 10 ** (QUIET_DB / 20)
+    if loud.any():
+        chunks = [chunk for chunk, kept in zip(chunks, loud.tolist(), strict=True) if kept]
+    features = []
+    with torch.inference_mode(), evaluating(model):
+        for batch in _equally_long(chunks):
+            found: AnalysisOutput = model.analyse(batch.to(model.device))
+            channel = found.channel_features
+            features.append((channel.mean(-1) if channel.ndim == 3 else channel).double().cpu())
+    seconds = torch.tensor([len(chunk) / model.sample_rate for chunk in chunks]).double()
+    if source is None:
+        content = np.ascontiguousarray(given.float().cpu().numpy()).tobytes()
+        digest = hashlib.sha256(content).hexdigest()
+        source = Source(file=None, seconds=given.shape[-1] / sample_rate, sha256=digest)
+    return Heard(path or Path(), source, torch.cat(features), seconds)
+
+
+def _equally_long(chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Batches of neighbouring chunks of the same length."""
+    batch: list[Tensor] = []
+    for chunk in chunks:
+        if batch and (len(chunk) != len(batch[0]) or len(batch) == BATCH):
+            yield torch.stack(batch)
+            batch = []
+        batch.append(chunk)
+    if batch:
+        yield torch.stack(batch)
+
+
+def make_profile(
+    heard: Sequence[Heard],
+    model: ModelIdentity,
+    name: str = "",
+    chunk_seconds: float = CHUNK_SECONDS,
+) -> ChannelProfile:
+    """The mean over all chunks of all recordings, weighted by their length in seconds."""
+    if not heard:
+        raise AudioError("no recordings; a profile needs one at least")
+    features = torch.cat([recording.features for recording in heard])
+    weight = torch.cat([recording.seconds for recording in heard])
+    weight = (weight / weight.sum())[:, None]
+    mean = (weight * features).sum(0)
+    spread = (weight * (features - mean).square()).sum(0).sqrt()
+    if not torch.isfinite(mean).all():
+        raise BundleError("the analysis module gives channel features that are not finite")
+    return ChannelProfile(
+        name=name or next((item.taken_from.file or "" for item in heard), ""),
+        values=_written(mean),
+        spread=_written(spread),
+        model=model,
+        sources=tuple(recording.taken_from for recording in heard),
+        chunks=len(features),
+        chunk_seconds=chunk_seconds,
+    )
+
+
+def _written(values: Tensor) -> tuple[float, ...]:
+    """As many digits as float32 has."""
+    return tuple(float(f"{value:.9g}") for value in values.tolist())
+
+
+def hear_files(
+    model: Model, paths: Sequence[Path], chunk_seconds: float = CHUNK_SECONDS
+) -> Iterator[Heard | Failure]:
+    """Hear one file after another, and give what came of each."""
+
+    def work(job: Job) -> Heard:
+        recording, sample_rate = audio.read(job.source)
+        source = describe_source(job.source)
+        return hear(model, recording, sample_rate, chunk_seconds, source, job.source)
+
+    return jobs.run([Job(path, path, path, path) for path in paths], work)
+
+
+def check_profile(model: Model, profile: ChannelProfile) -> None:
+    """Raise `BundleError` for a profile that another model made, naming both."""
+    if model.channel is None:
+        raise BundleError("this model has no channel module to put the sound of a recording on")
+    own = identify(model)
+    if own.sha256 != profile.model.sha256:
+        raise BundleError(
+            f"profile {profile.name!r} was made by model {profile.model}, and this is another "
+            f"one ({own.sha256[:8]}); take that model, or make the profile anew"
+        )
+    if len(profile.values) != model.channel.channel_dim:
+        raise BundleError(
+            f"profile {profile.name!r} has {len(profile.values)} values, the model takes "
+            f"{model.channel.channel_dim}; it is damaged"
+        )
+
+
+def check_strength(strength: float) -> None:
+    """Raise `ComponentError` for a strength outside 0 to 1.5."""
+    if not 0 <= strength <= HIGHEST_STRENGTH:
+        raise ComponentError(
+            f"strength {strength:g}: give 0 (the sound as it is) to 1 (the whole effect), or up to "
+            f"{HIGHEST_STRENGTH:g} to exaggerate"
+        )
+
+
+def transfer(
+    model: Model, wave: Wave, sample_rate: int, profile: ChannelProfile, strength: float = 1.0
+) -> Wave:
+    """Put the sound of a profile onto a wave; see `Model.transfer`."""
+    check_strength(strength)
+    check_profile(model, profile)
+    return put_on(channel_of(model, profile), wave, sample_rate, strength)
+
+
+def redegrade(
+    model: Model, wave: Wave, sample_rate: int, profile: ChannelProfile | None = None
+) -> Wave:
+    """Restore a recording and put its sound back; see `Model.redegrade`."""
+    if profile is None:
+        profile = make_profile([hear(model, wave, sample_rate)], identify(model))
+    else:
+        check_profile(model, profile)
+    sound = profile.features
+
+    def explain(heard: Tensor) -> Tensor:
+        speech = model.features.complete(model.predict(heard), heard)
+        return colour(model, model.speak(speech, heard), sound)
+
+    return model.through(explain, wave, sample_rate)
+
+
+def channel_of(model: Model, profile: ChannelProfile) -> Callable[[Wave, int], Wave]:
+    """What sends waves of any rate through the channel module, for `put_on`."""
+    return lambda wave, sample_rate: model.through(
+        lambda heard: colour(model, heard, profile.features), wave, sample_rate
+    )
+
+
+def colour(model: Model, wave: Tensor, channel_features: Tensor) -> Tensor:
+    """The channel module on long waves at the model's rate and level, piece by piece.
+
+    Shape: wave (channels, samples), channel features (channel_dim,) -> (channels, samples).
+    """
+
+    def degrade(piece: Tensor) -> Tensor:
+        features = channel_features.to(piece).expand(piece.shape[0], -1)
+        return fit_length(model.degrade(piece, features), piece.shape[-1])
+
+    piece, context = (
+        math.ceil(seconds * model.sample_rate / GRID_SAMPLES) * GRID_SAMPLES
+        for seconds in (PIECE_SECONDS, CONTEXT_SECONDS)
+    )
+    return process_in_chunks(degrade, wave, piece, context)
+
+
+def put_on(
+    effect: Callable[[Wave, int], Wave], wave: Wave, sample_rate: int, strength: float = 1.0
+) -> Wave:
+    """A wave under an effect, as strongly as wanted, at the wave's own level.
+
+    Strength 0 is the wave itself to the last bit, 1 the effect, more than 1 exaggerates.
+    """
+    check_strength(strength)
+    given = check_wave(wave)
+    if strength == 0:
+        return wave.copy() if isinstance(wave, np.ndarray) else wave.clone()
+    coloured = effect(wave, sample_rate)
+    if strength == 1:
+        return coloured
+    wide = torch.promote_types(given.dtype, torch.float32)
+    rows, full = (check_wave(one).reshape(-1, given.shape[-1]).to(wide) for one in (wave, coloured))
+    blended = match_level(rows + strength * (full - rows), rows).reshape(given.shape)
+    if isinstance(wave, np.ndarray):
+        return blended.numpy().astype(wave.dtype)
+    return blended.to(given.dtype)
+
+
+def transfer_files(
+    planned: Sequence[Job], effect: Callable[[Tensor, int], Tensor], strength: float = 1.0
+) -> Iterator[Transferred | Failure]:
+    """Put an effect onto one file after another, and give what came of each.
+
+    A result has the rate, channels, length, level and kind of samples of its recording.
+    """
+    check_strength(strength)
+
+    def work(job: Job) -> Transferred:
+        info = audio.inspect(job.source)
+        started = time.monotonic()
+        recording, sample_rate = audio.read(job.source)
+        try:
+            made = put_on(effect, recording, sample_rate, strength)
+        except (AudioError, ComponentError) as error:
+            raise type(error)(f"{job.source}: {error}") from None
+        audio.write(job.target, made, sample_rate, like=info)
+        return Transferred(job.source, job.target, info.seconds, time.monotonic() - started)
+
+    return jobs.run(planned, work)

@@ -1,0 +1,152 @@
+"""Speech from pulses and noise: the excitation, and the filters that turn it into speech."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from selfremaster.core.errors import ComponentError
+from selfremaster.core.interfaces import Features
+from selfremaster.core.signals import hann_window
+from selfremaster.plugins.features.mel_cepstrum import warp
+from selfremaster.plugins.features.source_filter import SourceFilter
+
+CYCLE = 2**32  # whole numbers to a cycle of F0: phases stay exact, however long the sound
+NOISE_SAMPLES = 2**18
+LOG_LOUDEST = 8.0  # natural log magnitude; speech at full scale stays below 4
+LOG_SOFTEST = -40.0
+VOICED_FROM = 0.5
+NOISE_ORDER = 2.4  # how steeply the share of noise rises with frequency
+
+
+def source_filter_of(features: Features) -> SourceFilter:
+    """The features, if they tell F0 and a mel-cepstrum; raises `ComponentError` otherwise."""
+    if not isinstance(features, SourceFilter):
+        raise ComponentError(
+            f"the features are {type(features).__name__}, this vocoder speaks from F0: take "
+            "features source-filter, or the vocoder hifigan"
+        )
+    return features
+
+
+def noise_share(frequency_hz: Tensor, corner_hz: float) -> Tensor:
+    """The part of the power of voiced speech that is noise, 0 to 1; half of it at the corner.
+
+    It rises as the bands of WORLD's D4C do on average over read speech.
+
+    >>> noise_share(torch.tensor([0.0, 5000.0]), 5000.0)
+    tensor([0.0000, 0.5000])
+    """
+    rising = (frequency_hz / corner_hz) ** NOISE_ORDER
+    return rising / (1 + rising)
+
+
+def at_samples(values: Tensor, hop_samples: int) -> Tensor:
+    """Straight lines from frame to frame, (batch, frames) -> (batch, (frames - 1) * hop_samples).
+
+    >>> at_samples(torch.tensor([[0.0, 1.0, 3.0]]), 2)
+    tensor([[0.0000, 0.5000, 1.0000, 2.0000]])
+    """
+    share = torch.arange(hop_samples, device=values.device, dtype=values.dtype) / hop_samples
+    steps = values.diff(dim=-1)
+    return (values[:, :-1, None] + steps[..., None] * share).flatten(1)
+
+
+def onsets(voiced: Tensor, hop_samples: int) -> Tensor:
+    """The samples at which the voice sets in: a frame before the first one that is voiced.
+
+    Shape: (batch, frames), 0 to 1 -> bool (batch, (frames - 1) * hop_samples).
+
+    >>> onsets(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), 2).int().tolist()
+    [[0, 0, 1, 0, 0, 0]]
+    """
+    sounds = voiced >= VOICED_FROM
+    begins = sounds[:, 1:] & ~sounds[:, :-1]
+    return functional.pad(begins[..., None], (0, hop_samples - 1)).flatten(1)
+
+
+def pulses(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
+    """A pulse in each period of the voice, of power 1, with harmonics below half the rate only.
+
+    The sum of the cosines of all harmonics in closed form (Dirichlet's kernel); the highest one
+    fades in and out, so that a glide makes no clicks. The first sample is a pulse, and so is every
+    one of ``starts``: what sounds there does not hang on what was before.
+
+    Shape: F0 (batch, samples), Hz, above 0; starts bool (batch, samples) -> (batch, samples).
+
+    >>> wave = pulses(torch.full((1, 8), 1.0), 8)
+    >>> wave.square().mean().round(decimals=3), wave.argmax()
+    (tensor(0.7500), tensor(0))
+    """
+    step = (f0_hz / sample_rate * CYCLE).round().long()
+    before = step.cumsum(-1) - step
+    if starts is not None:
+        before = before - torch.where(starts, before, 0).cummax(dim=-1).values
+    # from half a cycle before a pulse to half a cycle after, finest around the pulse itself
+    phase = ((before + CYCLE // 2) % CYCLE - CYCLE // 2).to(f0_hz) / CYCLE
+    room = sample_rate / 2 / f0_hz
+    highest = room.floor()
+    sine = torch.sin(math.pi * phase)
+    sums = torch.sin(math.pi * ((2 * highest - 1) * phase).remainder(2))
+    pulse = sine.abs() < 1e-5
+    kernel = torch.where(pulse, 2 * highest - 1, sums / torch.where(pulse, 1.0, sine))
+    fading = (room - highest) * torch.cos(2 * math.pi * (highest * phase).remainder(1))
+    return ((kernel - 1) / 2 + fading) * 2 * (f0_hz / sample_rate).sqrt()
+
+
+@lru_cache(maxsize=1)
+def _noise() -> Tensor:
+    return torch.randn(NOISE_SAMPLES, generator=Generator().manual_seed(1))
+
+
+def steady_noise(samples: int, like: Tensor) -> Tensor:
+    """White noise of power 1, always the same, (samples,)."""
+    repeats = -(-samples // NOISE_SAMPLES)
+    return _noise().repeat(repeats)[:samples].to(like)
+
+
+def filter_frames(excitations: Tensor, filters: Tensor, hop_samples: int) -> Tensor:
+    """Send each frame of some excitations through its own filter, and add them all up.
+
+    Neighbouring frames fade into each other by the halves of a Hann window of two hops. Frame k is
+    centred on sample k * hop_samples; the filters delay by what their own phase says.
+
+    Shape: excitations (parts, batch, (frames + 1) * hop_samples), the first hop of which lies
+    before the sound; filters complex (parts, batch, frames, bins) -> (batch, (frames - 1) *
+    hop_samples). The length of the FFT, 2 * (bins - 1), less two hops is left to the responses:
+    a quarter of it to what they say before their time.
+    """
+    frames, size = filters.shape[-2], 2 * (filters.shape[-1] - 1)
+    window = hann_window(2 * hop_samples, excitations.device, excitations.dtype)
+    pieces = excitations.unfold(-1, 2 * hop_samples, hop_samples) * window
+    left = size - 2 * hop_samples
+    pieces = functional.pad(pieces, (left // 4, left - left // 4))
+    spoken = torch.fft.irfft((torch.fft.rfft(pieces) * filters).sum(dim=0), n=size)
+    total = size + (frames - 1) * hop_samples
+    wave = functional.fold(spoken.mT, (1, total), (1, size), stride=(1, hop_samples))[:, 0, 0]
+    return wave[:, left // 4 + hop_samples :][:, : (frames - 1) * hop_samples]
+
+
+def response_size(hop_samples: int) -> int:
+    """The FFT for `filter_frames`: two hops of sound, and as much again for the response at least.
+
+    >>> response_size(256), response_size(100)
+    (1024, 512)
+    """
+    return max(512, 1 << (4 * hop_samples - 1).bit_length())
+
+
+def phase_matrix(size: int, order: int, alpha: float) -> Tensor:
+    """The phase of the minimum-phase filter of a mel-cepstrum: (size // 2 + 1, order + 1), radians.
+
+    The envelope's log magnitudes are cosines over the warped frequency, its phases the sines of
+    the same, with the sign of a delay.
+
+    >>> phase_matrix(4, 1, 0.0).round(decimals=6).tolist()
+    [[-0.0, -0.0], [-0.0, -1.0], [-0.0, -0.0]]
+    """
+    omega = np.arange(size // 2 + 1) * 2 * math.pi / size
+    return torch.from_numpy(-np.sin(np.arange(order + 1) * warp(omega, alpha)[:, None]))

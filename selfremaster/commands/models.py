@@ -1,0 +1,36 @@
+"""The model that a command works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from selfremaster.core.models import Model
+
+DEFAULT_MODEL = "default"
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="REF",
+        help="A bundle, the folder of a run, or a built-in name.",
+        show_default=False,
+    ),
+]
+
+
+def load_model(reference: str | None, device: str, vocoder: str | None = None) -> Model:
+    """The model of --model, or the built-in one where there is one, on the device of --device."""
+    from selfremaster.core.devices import choose_device
+    from selfremaster.core.errors import BundleError
+    from selfremaster.registry.assembling import builtin_bundles, load
+
+    chosen = choose_device(device)
+    if reference is None and DEFAULT_MODEL not in builtin_bundles():
+        raise BundleError(
+            "--model is missing; give a bundle (model.safetensors) or the folder of a run"
+        )
+    return load(reference or DEFAULT_MODEL, output=vocoder).to(chosen)

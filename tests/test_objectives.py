@@ -1,0 +1,559 @@
+"""What each objective teaches, to which module, by which chance, from which rows."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from selfremaster.core.domains import current_domain
+from selfremaster.core.errors import ComponentError
+from selfremaster.core.experiments import Experiment
+from selfremaster.core.interfaces import (
+    AnalysisOutput,
+    ComponentConfig,
+    Objective,
+    QualityPredictor,
+    StepContext,
+    StepLosses,
+)
+from selfremaster.core.models import Model
+from selfremaster.core.promises import check
+from selfremaster.core.promises.stubs import CHANNEL_DIM, StubAnalyzer, StubFeatures, stub_model
+from selfremaster.core.signals import resample_hann
+from selfremaster.plugins.losses.perceptual import Perceptual, PerceptualConfig
+from selfremaster.plugins.objectives.label_predictor import LabelPredictor
+from selfremaster.plugins.objectives.pretrain import AUGMENTED, PretrainConfig
+from selfremaster.plugins.objectives.ssl_dual import SslDual, SslDualConfig
+from selfremaster.plugins.objectives.vocoder import at_gain
+from selfremaster.registry.assembling import assemble
+from selfremaster.registry.building import build, configure
+from tests import tiny
+from tests.reference import fill
+
+REFERENCE = Path(__file__).parent / "reference" / "label_predictor.npz"
+ALONE = {"name": "vocoder", "adversarial": None}
+VARIANTS: tuple[Any, ...] = (
+    ALONE,
+    "pretrain:preset=v2",
+    "semi:paired_reconstruction=true,beta=0.5",
+    "ssl-dual:preset=v1",
+    "ssl-dual:preset=v2,backward=channel-features",
+    f"ssl-dual:label_weight=0.1,label_channel_dim={CHANNEL_DIM}",
+    "ssl-dual:fix_channel=true,backward=channel-features",
+    "ssl-dual:perceptual=feature-l1",
+    {"name": "supervised", "degradation": None},
+)
+"""Beside the defaults, which are tried with every other part."""
+
+
+def context(step: int = 0, **settings: Any) -> StepContext:
+    return StepContext(step, torch.Generator().manual_seed(step), **settings)
+
+
+def speech(items: int, samples: int = 4096) -> dict[str, Tensor]:
+    """A batch of every stream; the degraded waves are the clean ones muffled and clipped."""
+    clean = torch.cat([tiny.speech_like(samples / tiny.RATE, seed) for seed in range(2 * items)])
+    low = resample_hann(resample_hann(clean, tiny.RATE, 4410), 4410, tiny.RATE)[:, :samples]
+    muffled = low.clamp(-0.1, 0.1)
+    return {
+        "degraded": muffled[items:],
+        "clean": clean[:items],
+        "paired_degraded": muffled[:items],
+        "paired_clean": clean[:items],
+        "degraded/label": torch.arange(items),
+    }
+
+
+def begin(objective: Objective, model: Model, *, training: bool = True) -> dict[str, list[Any]]:
+    """Set an objective and its model to work as a training run does; the updates."""
+    model.requires_grad_(False)
+    updates = objective.updates(model)
+    for parameters in updates.values():
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+    objective.train(training)
+    model.eval()
+    for name in objective.trained:
+        getattr(model, name).train(training)
+    return updates
+
+
+def only(steps: Iterator[StepLosses]) -> StepLosses:
+    (step,) = steps
+    return step
+
+
+def reached(module: nn.Module | None) -> bool:
+    assert module is not None
+    return any(p.grad is not None and bool(p.grad.any()) for p in module.parameters())
+
+
+@pytest.mark.parametrize("spec", VARIANTS, ids=str)
+def test_variants_keep_the_promises(spec: Any) -> None:
+    check("objective", build("objective", spec))
+
+
+# learning
+
+
+@pytest.fixture(scope="module")
+def tiny_model() -> Model:
+    parts = {"vocoder": tiny.VOCODER, "analyzer": tiny.ANALYZER, "channel": tiny.CHANNEL}
+    return assemble(Experiment.from_mapping({"model": parts, "seed": 3}))
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("pretrain", ("feature", "reconstruction")),
+        ("supervised", ("feature",)),
+        ({"name": "supervised", "degradation": None}, ("feature",)),
+        ("ssl-step:channel_steps=10", ("reconstruction",)),
+        ("ssl-dual:beta=0.1", ("reconstruction", "task")),
+        ("semi:beta=0.1", ("reconstruction", "paired_feature")),
+        (ALONE, ("reconstruction",)),
+    ],
+    ids=str,
+)
+def test_two_seconds_of_speech_are_learned_by_heart(
+    spec: Any, parts: tuple[str, ...], tiny_model: Model
+) -> None:
+    objective, model = build("objective", spec), copy.deepcopy(tiny_model)
+    updates = begin(objective, model)
+    optimizers = {name: torch.optim.Adam(group, lr=5e-3) for name, group in updates.items()}
+    batch = speech(2, tiny.RATE)
+    curves: dict[str, list[float]] = {part: [] for part in parts}
+    for step in range(20):
+        for losses in objective.losses(model, batch, context(step)):
+            optimizers[losses.update].zero_grad()
+            losses.total.backward()
+            optimizers[losses.update].step()
+            for part in parts:
+                curves[part].append(losses.parts[part].item())
+    fallen = {part: sum(curve[-3:]) / sum(curve[:3]) for part, curve in curves.items()}
+    assert max(fallen.values()) < 0.8, fallen
+
+
+# chance and items
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ALONE,
+        "pretrain:preset=v2",
+        "semi:paired_reconstruction=true,beta=0.5,label_weight=0.1,label_channel_dim=3",
+        "ssl-dual:backward=channel-features",
+        "ssl-step",
+        "supervised",
+    ],
+    ids=str,
+)
+def test_a_batch_learns_the_same_however_its_items_are_shared_out(spec: Any) -> None:
+    objective = build("objective", spec)
+    model = stub_model(*objective.trained, *objective.uses)
+    begin(objective, model, training=False)
+    batch = speech(4)
+    whole = only(objective.losses(model, batch, context(first_item=8, stride=1))).total
+    shares = [
+        only(
+            objective.losses(
+                model,
+                {name: value[rank::2] for name, value in batch.items()},
+                context(first_item=8 + rank, stride=2),
+            )
+        ).total
+        for rank in range(2)
+    ]
+    assert torch.stack(shares).mean().item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_another_item_draws_another_damage_and_a_later_one_too() -> None:
+    objective = build("objective", "pretrain")
+    model = stub_model("analyzer", "channel")
+    wave = speech(1)["clean"]
+    batch = {"clean": wave.repeat(2, 1)}
+    heard: list[Tensor] = []
+    analyse = model.analyse
+    model.analyse = lambda wave: heard.append(wave) or analyse(wave)  # type: ignore[method-assign, func-returns-value]
+    for first_item in (0, 2):
+        only(objective.losses(model, batch, context(first_item=first_item, stride=1)))
+    waves = torch.cat(heard)
+    assert all(
+        not torch.equal(one, other) for number, one in enumerate(waves) for other in waves[:number]
+    )
+
+
+# each objective's own
+
+
+def test_presets_are_the_published_settings() -> None:
+    def settings(name: str) -> dict[str, Any]:
+        dual: SslDualConfig = configure("objective", name)  # type: ignore[assignment]
+        return {
+            "beta": dual.beta,
+            "reconstruction": configure("loss", dual.reconstruction).model_dump(),
+            "feature": dual.feature.name,
+        }
+
+    v1, v2, own = (settings(f"ssl-dual{preset}") for preset in (":preset=v1", ":preset=v2", ""))
+    assert (v1["beta"], v1["reconstruction"]["eps"], v1["feature"]) == (0.001, 1e-10, "feature-l1")
+    assert v1["reconstruction"]["sizes"] == (2048, 512, 256, 128, 64)
+    assert (v2["beta"], v2["reconstruction"]["eps"], v2["feature"]) == (0.001, 1e-5, "feature-l2")
+    assert 1024 in v2["reconstruction"]["sizes"]
+    assert own == {**v2, "feature": "feature-l1"}
+    old, new = PretrainConfig(), PretrainConfig(preset="v2")
+    assert (old.alpha, new.alpha) == (0.1, 0.01)
+    assert old.feature == new.feature
+    for config in (old, new):
+        loss = configure("loss", config.reconstruction)
+        assert (loss.model_dump()["linear"], loss.model_dump()["eps"]) == (False, 1e-5)
+
+
+def test_half_of_the_journal_version_s_items_are_prepared_and_half_drawn() -> None:
+    damage = build("degradation", dict(AUGMENTED))
+    generator = torch.Generator().manual_seed(1)
+    drawn = [damage.draw(generator, tiny.RATE)["steps"] for _ in range(1000)]
+    assert sum(steps[0] is not None for steps in drawn) == pytest.approx(500, abs=60)
+    others = [step["steps"] for steps in drawn for step in steps[1:] if step is not None]
+    used: dict[str, int] = {"ratio": 0, "cutoff_hz": 0, "snr_db": 0}
+    for taken in others:
+        for name in used:
+            used[name] += any(part is not None and name in part for part in taken)
+    assert used["ratio"] == pytest.approx(len(others) / 4, abs=60)
+    assert used["cutoff_hz"] == pytest.approx(len(others) / 2, abs=60)
+    assert used["snr_db"] == pytest.approx(len(others) / 2, abs=60)
+
+
+def test_steps_teach_the_channel_module_first_and_the_analysis_module_then(
+    tiny_model: Model,
+) -> None:
+    objective = build("objective", "ssl-step:channel_steps=5")
+    model = copy.deepcopy(tiny_model)
+    updates = begin(objective, model)
+    assert model.analyzer is not None
+    assert model.channel is not None
+    branch = {id(parameter) for parameter in model.analyzer.channel_parameters()}
+    assert branch
+    assert {id(one) for one in updates["channel"]} == branch | {
+        id(parameter) for parameter in model.channel.parameters()
+    }
+    assert {id(one) for one in updates["analysis"]} == {
+        id(parameter) for parameter in model.analyzer.parameters() if id(parameter) not in branch
+    }
+    for step, update in ((0, "channel"), (4, "channel"), (5, "analysis"), (500, "analysis")):
+        model.zero_grad()
+        losses = only(objective.losses(model, speech(1), context(step)))
+        losses.total.backward()
+        assert losses.update == update
+        speaks = model.analyzer.get_submodule("encoder.after_linear")
+        assert reached(speaks) == (update == "analysis")
+
+
+@pytest.mark.parametrize(
+    ("backward", "channel", "features"),
+    [("analysis", False, False), ("channel", True, False), ("channel-features", True, True)],
+)
+def test_the_backward_task_teaches_as_far_as_it_is_told(
+    backward: str, channel: bool, features: bool
+) -> None:
+    objective = build("objective", f"ssl-dual:backward={backward}")
+    model = stub_model("analyzer", "vocoder", "channel")
+    begin(objective, model)
+    step = only(objective.losses(model, speech(2), context()))
+    step.parts["task"].backward()
+    assert isinstance(model.analyzer, StubAnalyzer)
+    assert model.analyzer.mix.grad is not None
+    assert (reached(model.channel), model.analyzer.summary.grad is not None) == (channel, features)
+
+
+def test_a_frozen_channel_module_is_used_and_not_trained() -> None:
+    objective = build("objective", "ssl-dual:fix_channel=true")
+    assert (objective.trained, objective.uses) == (("analyzer",), ("vocoder", "channel"))
+    words = r"backward=channel teaches the channel module, which fix_channel=true keeps as it is"
+    with pytest.raises(ComponentError, match=words):
+        build("objective", "ssl-dual:fix_channel=true,backward=channel")
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        SslDualConfig(beta=2)
+
+
+class Listening(StubAnalyzer):
+    """Notes the domain in which it is called, and gives channel features over time."""
+
+    over_time = True
+
+    def __init__(self, config: ComponentConfig, features: StubFeatures) -> None:
+        super().__init__(config, features)
+        self.domains: list[str] = []
+
+    def forward(self, log_mel: Tensor) -> AnalysisOutput:
+        """The stub's, three times over."""
+        self.domains.append(current_domain())
+        found = super().forward(log_mel)
+        return found._replace(channel_features=found.channel_features[..., None].repeat(1, 1, 3))
+
+
+class OverTime(nn.Module):
+    """The stub's channel module, for the mean over time."""
+
+    def __init__(self, channel: nn.Module) -> None:
+        super().__init__()
+        self.channel, self.shapes = channel, list[tuple[int, ...]]()
+
+    def forward(self, wave: Tensor, channel_features: Tensor) -> Tensor:
+        """The coloured wave."""
+        self.shapes.append(tuple(channel_features.shape))
+        coloured: Tensor = self.channel(wave, channel_features.mean(dim=-1))
+        return coloured
+
+
+def test_backward_is_of_another_domain_and_channel_features_may_go_over_time() -> None:
+    objective = build(
+        "objective",
+        f"semi:paired_reconstruction=true,label_weight=0.1,label_channel_dim={CHANNEL_DIM}",
+    )
+    model = stub_model("analyzer", "vocoder", "channel")
+    listening = Listening(ComponentConfig(), StubFeatures(ComponentConfig()))
+    model.analyzer, channel = listening, OverTime(model.channel or nn.Identity())
+    model.channel = channel  # type: ignore[assignment]  # a module that does what one does
+    begin(objective, model)
+    step = only(objective.losses(model, speech(2), context()))
+    step.total.backward()
+    assert listening.domains == ["recordings", "simulated", "simulated"]
+    assert channel.shapes == [(2, CHANNEL_DIM, 3)] * 3
+    assert reached(listening)
+
+
+def test_semi_adds_the_loss_of_pairs() -> None:
+    batch = speech(2)
+    model = stub_model("analyzer", "vocoder", "channel")
+    dual = only(build("objective", "ssl-dual:beta=0.2").losses(model, batch, context()))
+    plain, rebuilt = (
+        only(
+            build("objective", f"semi:beta=0.2,paired_weight=3{more}").losses(
+                model, batch, context()
+            )
+        )
+        for more in ("", ",paired_reconstruction=true")
+    )
+    paired = plain.parts["paired_feature"]
+    heard = model.predict(batch["paired_degraded"])
+    wanted = (heard - model.features(batch["paired_clean"])).abs().mean()
+    torch.testing.assert_close(paired, wanted)
+    torch.testing.assert_close(plain.total, dual.total + 3 * paired)
+    both = 0.2 * rebuilt.parts["paired_reconstruction"] + 0.8 * rebuilt.parts["paired_feature"]
+    torch.testing.assert_close(rebuilt.total, dual.total + 3 * both)
+
+
+def test_semi_learns_with_style_tokens() -> None:
+    analyzer = {"name": "unet2d-gst", "widths": [4, 8], "channel_dim": 8}
+    parts = {"vocoder": tiny.VOCODER, "analyzer": analyzer, "channel": tiny.CHANNEL}
+    model = assemble(Experiment.from_mapping({"model": parts}))
+    objective = build("objective", "semi:label_weight=0.1,label_channel_dim=8")
+    begin(objective, model)
+    step = only(objective.losses(model, speech(2), context()))
+    step.total.backward()
+    assert torch.isfinite(step.total)
+    assert reached(model.analyzer)
+    assert reached(model.channel)
+
+
+# labels
+
+
+def test_the_label_predictor_is_the_published_one() -> None:
+    predictor = LabelPredictor(128).eval()
+    state = predictor.state_dict()
+    filled = {name: fill.fill(f"chpredictor.{name}", value.shape) for name, value in state.items()}
+    predictor.load_state_dict({name: torch.as_tensor(value) for name, value in filled.items()})
+    assert sum(parameter.numel() for parameter in predictor.parameters()) == 33537
+    vectors = torch.from_numpy(fill.vec_input("vector", (2, 128)))
+    with np.load(REFERENCE) as stored:
+        np.testing.assert_allclose(predictor(vectors).detach(), stored["score"], atol=1e-6)
+    over_time = vectors[..., None].repeat(1, 1, 5)
+    torch.testing.assert_close(predictor(over_time), predictor(vectors))
+
+
+def test_a_batch_of_one_has_no_statistics_of_its_own() -> None:
+    predictor = LabelPredictor(3).train()
+    one = predictor(torch.tensor([[1.0, 2.0, 3.0]]))
+    torch.testing.assert_close(predictor.eval()(torch.tensor([[1.0, 2.0, 3.0]])), one)
+    assert predictor.batch_norm.num_batches_tracked == 0
+
+
+def test_labels_are_learned_with_the_rest_and_their_predictor_too() -> None:
+    objective = build("objective", f"ssl-dual:label_weight=2,label_channel_dim={CHANNEL_DIM}")
+    assert objective.needs["degraded"] == ("source", "label")
+    model = stub_model("analyzer", "vocoder", "channel")
+    updates = begin(objective, model)
+    own = {id(parameter) for parameter in objective.label_predictor.parameters()}
+    assert own <= {id(parameter) for parameter in updates["model"]}
+    step = only(objective.losses(model, speech(2), context()))
+    parts = step.parts
+    plain = 0.001 * parts["reconstruction"] + 0.999 * parts["task"]
+    torch.testing.assert_close(step.total, plain + 2 * parts["label"])
+    parts["label"].backward()
+    assert reached(objective.label_predictor)
+    assert isinstance(model.analyzer, StubAnalyzer)
+    assert model.analyzer.summary.grad is not None
+    words = r"label_channel_dim=128, while the analysis module gives 3 channel features; set "
+    with pytest.raises(ComponentError, match=words):
+        build("objective", "ssl-dual:label_weight=0.1").updates(model)
+
+
+# rows that are given
+
+
+class Given(StubFeatures):
+    """Features of which every row was computed before; the last of them is from the source."""
+
+    cached = True
+    channels, predicted_channels = 4, 3
+
+    def source(self, wave: Tensor) -> Tensor:
+        """Not to be asked for."""
+        raise ComponentError("computes what is known")
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Not to be asked for."""
+        raise ComponentError("computes what is known")
+
+    def at_gain(self, target: Tensor, gain: Tensor) -> Tensor:
+        """Every row is a log level."""
+        return target + gain.log()[:, None, None]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [ALONE, "pretrain", "semi", "ssl-dual", "ssl-step", "supervised", VARIANTS[-1]],
+    ids=str,
+)
+def test_rows_that_are_known_are_not_computed_again(spec: Any) -> None:
+    objective: Objective = build("objective", spec)
+    model = stub_model("vocoder", "channel")
+    model.features = Given(ComponentConfig())
+    model.analyzer = StubAnalyzer(ComponentConfig(), model.features)
+    batch = speech(2)
+    for stream, words in objective.needs.items():
+        frames = model.features.frames(batch[stream].shape[-1])
+        for word in words:
+            rows = 1 if word == "source" else 3
+            batch[f"{stream}/{word}"] = torch.full((2, rows, frames), -4.0)
+    total = only(objective.losses(model, batch, context())).total
+    held_out = objective.validation_losses(model, batch, context())["total"]
+    assert torch.isfinite(total)
+    assert torch.isfinite(held_out)
+
+
+def test_a_gain_is_put_on_the_rows_that_are_given_or_on_the_wave() -> None:
+    batch, gain = speech(2), torch.tensor([0.5, 0.1])
+    model = stub_model("vocoder")
+    wave, speech_of_wave = at_gain(model, batch, "clean", gain)
+    torch.testing.assert_close(wave, batch["clean"] * gain[:, None])
+    torch.testing.assert_close(speech_of_wave, model.features(wave))
+    model.features = Given(ComponentConfig())
+    rows = {"clean/source": torch.full((2, 1, 65), 7.0), "clean/target": torch.zeros(2, 3, 65)}
+    _, given = at_gain(model, batch | rows, "clean", gain)
+    assert given[:, 0].unique().tolist() == [7.0]
+    torch.testing.assert_close(given[:, 1:, 0], gain.log()[:, None].expand(2, 3))
+
+
+# the sound of the restored wave itself
+
+
+class Loudness(QualityPredictor):
+    """A stranger's predictor: loud is good; dropout would make it moody."""
+
+    best = 5.0
+
+    def __init__(self, config: ComponentConfig) -> None:
+        super().__init__(config)
+        self.gain = nn.Parameter(torch.ones(()))
+        self.moods = nn.Dropout(0.5)
+
+    def score(self, wave: Tensor, sample_rate: int) -> Tensor:
+        """Up to 5."""
+        return 5 * torch.tanh(self.gain * self.moods(wave).abs().mean(dim=-1))
+
+
+def perceptual() -> Perceptual:
+    return Perceptual(PerceptualConfig(), Loudness(ComponentConfig()))
+
+
+def test_the_stranger_s_predictor_is_a_metric_and_the_loss_keeps_the_promises() -> None:
+    check("metric", Loudness(ComponentConfig()))
+    check("loss", perceptual())
+    assert Loudness(ComponentConfig()).compute(torch.zeros(8), 22050) == {"quality": 0.0}
+    with pytest.raises(ComponentError, match=r"estimate of shape \(1, 8\); give finite numbers"):
+        Loudness(ComponentConfig()).compute(torch.zeros(1, 8), 22050)
+
+
+def test_what_judges_never_trains_and_is_not_saved() -> None:
+    loss = perceptual().train()
+    first, second = (loss(torch.ones(1, 100), torch.ones(1, 100)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.item() == pytest.approx(5 - 5 * np.tanh(1))
+    assert loss.state_dict() == {}
+    assert list(loss.parameters()) == []
+    moved = loss.double()
+    assert moved._judges[0].gain.dtype == torch.float64
+    assert copy.deepcopy(loss)._judges[0] is not loss._judges[0]
+
+
+def test_the_gradient_of_the_perceptual_loss_is_the_published_one() -> None:
+    wave = speech(2)["degraded"].requires_grad_()
+    published = -0.1 * perceptual()._judges[0].score(wave, 22050).mean()
+    (wanted,) = torch.autograd.grad(published, wave)
+    (found,) = torch.autograd.grad(0.1 * perceptual()(wave, wave.detach()), wave)
+    assert wanted.abs().sum() > 0
+    torch.testing.assert_close(found, wanted)
+
+
+def test_the_restored_wave_is_taught_to_sound_good() -> None:
+    config = SslDualConfig(perceptual="perceptual")
+    objective = SslDual(
+        config,
+        build("loss", config.reconstruction),
+        build("loss", config.feature),
+        perceptual(),
+    )
+    check("objective", objective)
+    model = stub_model("analyzer", "vocoder", "channel")
+    begin(objective, model)
+    step = only(objective.losses(model, speech(2), context()))
+    plain = 0.001 * step.parts["reconstruction"] + 0.999 * step.parts["task"]
+    torch.testing.assert_close(step.total, plain + 0.1 * step.parts["perceptual"])
+    step.parts["perceptual"].backward()
+    assert isinstance(model.analyzer, StubAnalyzer)
+    assert model.analyzer.mix.grad is not None
+    assert not reached(model.channel)
+    assert not any(name.startswith("perceptual") for name in objective.state_dict())
+
+
+def test_a_metric_without_gradient_is_no_judge() -> None:
+    with pytest.raises(ComponentError, match=r"lets no gradient through; take a metric that is a"):
+        build("loss", "perceptual:predictor=lsd")
+
+
+def test_distillmos_has_a_finite_gradient_where_its_padding_is_silent() -> None:
+    pytest.importorskip("xls_r_sqa", reason="distillmos is not installed whole")
+    metric = build("metric", "distillmos")
+    noisy = speech(1, 8192)["clean"] + 0.3 * torch.randn(
+        1, 8192, generator=torch.Generator().manual_seed(1)
+    )
+    wave = noisy.requires_grad_()
+    score = metric.score(wave, tiny.RATE)
+    score.sum().backward()
+    assert 1 <= score.item() <= 5
+    assert wave.grad is not None
+    assert torch.isfinite(wave.grad).all()
+    assert wave.grad.any()
+    (number,) = metric.compute(wave.detach()[0], tiny.RATE).values()
+    assert number == pytest.approx(score.item(), abs=1e-4)
+    assert np.isnan(metric.compute(torch.zeros(100), tiny.RATE)["distillmos"])
