@@ -255,9 +255,9 @@ def _marked_kind(annotation: Any) -> str | None:
     return next(filter(None, map(_marked_kind, get_args(annotation))), None)
 
 
-def default_part(text: str) -> Any:
-    """A pydantic default that is a part, from its text."""
-    return ComponentSpec.parse(text)
+def default_part(given: str | Mapping[str, Any]) -> Any:
+    """A pydantic default that is a part, from its text or mapping."""
+    return ComponentSpec.parse(given)
 
 
 def hint(given: str, known: Iterable[str]) -> str:

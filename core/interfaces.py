@@ -261,9 +261,9 @@ class Degradation(Component):
     """
 
     kind = "degradation"
-    delay_samples: ClassVar[int] = 0  # by how much the damaged wave lags
-    differentiable: ClassVar[bool] = False  # whether gradients reach the wave through `apply`
-    adds_sound: ClassVar[bool] = False  # whether silence comes out as something (hum, hiss, clicks)
+    delay_samples: int = 0  # by how much the damaged wave lags
+    differentiable: bool = False  # whether gradients reach the wave through `apply`
+    adds_sound: bool = False  # whether silence comes out as something (hum, hiss, clicks)
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config

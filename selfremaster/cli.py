@@ -65,12 +65,12 @@ def start(
 
 
 for _name, _command, _example in (
-    ("restore", restore, "restore tapes --output restored --model runs/tapes"),
+    ("restore", restore, "restore tapes --output restored --model runs/a"),
     ("degrade", degrade, "degrade clean.wav --output old.wav --degradation clip:ratio=0.3"),
     ("train", train, "train vocoder.yaml --set train.steps=1000 --output runs/vocoder"),
     ("convert", convert, "convert g_02500000 --output universal.safetensors"),
-    ("profile", profile, "profile tapes --output tape.json --model runs/tapes"),
-    ("transfer", transfer, "transfer new.wav --profile tape.json --output old.wav"),
+    ("profile", profile, "profile tapes --output tape.json --model runs/a"),
+    ("transfer", transfer, "transfer new.wav --profile tape.json --output old.wav --model runs/a"),
     ("manifest", manifest, "manifest corpus --output corpus/manifest.csv --kind multi-unseen"),
     ("list", list_parts, "list vocoder"),
     ("show", show, "show degradation band-limit"),

@@ -174,17 +174,29 @@ def test_a_batch_learns_the_same_however_its_items_are_shared_out(spec: Any) -> 
     assert torch.stack(shares).mean().item() == pytest.approx(whole.item(), rel=1e-5)
 
 
+class Hearing(StubAnalyzer):
+    """Keeps what it is given."""
+
+    def __init__(self, config: ComponentConfig, features: StubFeatures) -> None:
+        super().__init__(config, features)
+        self.heard: list[Tensor] = []
+
+    def forward(self, log_mel: Tensor) -> AnalysisOutput:
+        """The stub's."""
+        self.heard.append(log_mel)
+        return super().forward(log_mel)
+
+
 def test_another_item_draws_another_damage_and_a_later_one_too() -> None:
     objective = build("objective", "pretrain")
     model = stub_model("analyzer", "channel")
     wave = speech(1)["clean"]
     batch = {"clean": wave.repeat(2, 1)}
-    heard: list[Tensor] = []
-    analyse = model.analyse
-    model.analyse = lambda wave: heard.append(wave) or analyse(wave)  # type: ignore[method-assign, func-returns-value]
+    listening = Hearing(ComponentConfig(), StubFeatures(ComponentConfig()))
+    model.analyzer = listening
     for first_item in (0, 2):
         only(objective.losses(model, batch, context(first_item=first_item, stride=1)))
-    waves = torch.cat(heard)
+    waves = torch.cat(listening.heard)
     assert all(
         not torch.equal(one, other) for number, one in enumerate(waves) for other in waves[:number]
     )
@@ -195,7 +207,8 @@ def test_another_item_draws_another_damage_and_a_later_one_too() -> None:
 
 def test_presets_are_the_published_settings() -> None:
     def settings(name: str) -> dict[str, Any]:
-        dual: SslDualConfig = configure("objective", name)  # type: ignore[assignment]
+        dual = configure("objective", name)
+        assert isinstance(dual, SslDualConfig)
         return {
             "beta": dual.beta,
             "reconstruction": configure("loss", dual.reconstruction).model_dump(),
@@ -460,7 +473,7 @@ def test_a_gain_is_put_on_the_rows_that_are_given_or_on_the_wave() -> None:
     model.features = Given(ComponentConfig())
     rows = {"clean/source": torch.full((2, 1, 65), 7.0), "clean/target": torch.zeros(2, 3, 65)}
     _, given = at_gain(model, batch | rows, "clean", gain)
-    assert given[:, 0].unique().tolist() == [7.0]
+    assert bool((given[:, 0] == 7).all())
     torch.testing.assert_close(given[:, 1:, 0], gain.log()[:, None].expand(2, 3))
 
 
@@ -516,7 +529,7 @@ def test_the_gradient_of_the_perceptual_loss_is_the_published_one() -> None:
 
 
 def test_the_restored_wave_is_taught_to_sound_good() -> None:
-    config = SslDualConfig(perceptual="perceptual")
+    config = SslDualConfig.model_validate({"perceptual": "perceptual"})
     objective = SslDual(
         config,
         build("loss", config.reconstruction),

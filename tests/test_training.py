@@ -460,7 +460,7 @@ def test_init_tells_all_that_does_not_fit(speech: Path, tmp_path: Path) -> None:
         speech, model={"analyzer": None, "channel": None}, objective={"name": "vocoder"}, start={}
     )
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(BundleError, match="a folder without model.safetensors"):
+    with pytest.raises(BundleError, match=r"a folder without model\.safetensors"):
         train(alone, tmp_path / "third", init=str(tmp_path / "nothing"))
 
 

@@ -79,10 +79,9 @@ class Sequence(Degradation):
         super().__init__(config)
         self.steps = tuple(steps)
         always = config.choose == "all"
-        # what is said of a class elsewhere hangs on the steps here
-        self.delay_samples = sum(step.delay_samples for step in self.steps) if always else 0  # type: ignore[misc]  # as said
-        self.differentiable = all(step.differentiable for step in self.steps)  # type: ignore[misc]  # as said
-        self.adds_sound = any(step.adds_sound for step in self.steps)  # type: ignore[misc]  # as said
+        self.delay_samples = sum(step.delay_samples for step in self.steps) if always else 0
+        self.differentiable = all(step.differentiable for step in self.steps)
+        self.adds_sound = any(step.adds_sound for step in self.steps)
 
     def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
         """For each step what it draws, or none where it is left out."""
