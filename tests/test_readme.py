@@ -43,6 +43,15 @@ def test_commands_run_as_printed(
     assert main(arguments) == 0
 
 
+def test_effect_transfer_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    write_tiny_bundle(Path("runs") / "first" / "model.safetensors")
+    for _, *arguments in commands(blocks("Use it", "sh")[1]):
+        assert main(arguments) == 0
+    assert len(list(Path("runs/muffled").iterdir())) == 3
+
+
 def test_the_part_in_twenty_lines_keeps_its_promises(tmp_path: Path) -> None:
     (source,) = blocks("Make your own part in 20 lines", "python")
     path = tmp_path / "my_package.py"

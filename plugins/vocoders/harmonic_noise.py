@@ -35,7 +35,7 @@ def source_filter_of(features: Features) -> SourceFilter:
 def noise_share(frequency_hz: Tensor, corner_hz: float) -> Tensor:
     """The part of the power of voiced speech that is noise, 0 to 1; half of it at the corner.
 
-    It rises as the bands of WORLD's D4C do on average over read speech.
+    It rises about as WORLD's D4C finds it in voiced frames of read speech.
 
     >>> noise_share(torch.tensor([0.0, 5000.0]), 5000.0)
     tensor([0.0000, 0.5000])
