@@ -1,7 +1,6 @@
 """What each objective teaches, to which module, by which chance, from which rows."""
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,20 @@ from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import (
     AnalysisOutput,
     ComponentConfig,
-    Objective,
-    QualityPredictor,
-    StepContext,
-    StepLosses,
 )
 from selfremaster.core.models import Model
 from selfremaster.core.promises import check
 from selfremaster.core.promises.stubs import CHANNEL_DIM, StubAnalyzer, StubFeatures, stub_model
-from selfremaster.core.signals import resample_hann
-from selfremaster.plugins.losses.perceptual import Perceptual, PerceptualConfig
 from selfremaster.plugins.objectives.label_predictor import LabelPredictor
 from selfremaster.plugins.objectives.pretrain import AUGMENTED, PretrainConfig
-from selfremaster.plugins.objectives.ssl_dual import SslDual, SslDualConfig
-from selfremaster.plugins.objectives.vocoder import at_gain
+from selfremaster.plugins.objectives.ssl_dual import SslDualConfig
 from selfremaster.registry.assembling import assemble
 from selfremaster.registry.building import build, configure
 from tests import tiny
 from tests.reference import fill
+from tests.teaching import ALONE, begin, context, only, reached, speech
 
 REFERENCE = Path(__file__).parent / "reference" / "label_predictor.npz"
-ALONE = {"name": "vocoder", "adversarial": None}
 VARIANTS: tuple[Any, ...] = (
     ALONE,
     "pretrain:preset=v2",
@@ -50,48 +42,6 @@ VARIANTS: tuple[Any, ...] = (
     {"name": "supervised", "degradation": None},
 )
 """Beside the defaults, which are tried with every other part."""
-
-
-def context(step: int = 0, **settings: Any) -> StepContext:
-    return StepContext(step, torch.Generator().manual_seed(step), **settings)
-
-
-def speech(items: int, samples: int = 4096) -> dict[str, Tensor]:
-    """A batch of every stream; the degraded waves are the clean ones muffled and clipped."""
-    clean = torch.cat([tiny.speech_like(samples / tiny.RATE, seed) for seed in range(2 * items)])
-    low = resample_hann(resample_hann(clean, tiny.RATE, 4410), 4410, tiny.RATE)[:, :samples]
-    muffled = low.clamp(-0.1, 0.1)
-    return {
-        "degraded": muffled[items:],
-        "clean": clean[:items],
-        "paired_degraded": muffled[:items],
-        "paired_clean": clean[:items],
-        "degraded/label": torch.arange(items),
-    }
-
-
-def begin(objective: Objective, model: Model, *, training: bool = True) -> dict[str, list[Any]]:
-    """Set an objective and its model to work as a training run does; the updates."""
-    model.requires_grad_(False)
-    updates = objective.updates(model)
-    for parameters in updates.values():
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-    objective.train(training)
-    model.eval()
-    for name in objective.trained:
-        getattr(model, name).train(training)
-    return updates
-
-
-def only(steps: Iterator[StepLosses]) -> StepLosses:
-    (step,) = steps
-    return step
-
-
-def reached(module: nn.Module | None) -> bool:
-    assert module is not None
-    return any(p.grad is not None and bool(p.grad.any()) for p in module.parameters())
 
 
 @pytest.mark.parametrize("spec", VARIANTS, ids=str)
@@ -418,155 +368,3 @@ def test_labels_are_learned_with_the_rest_and_their_predictor_too() -> None:
     words = r"label_channel_dim=128, while the analysis module gives 3 channel features; set "
     with pytest.raises(ComponentError, match=words):
         build("objective", "ssl-dual:label_weight=0.1").updates(model)
-
-
-# rows that are given
-
-
-class Given(StubFeatures):
-    """Features of which every row was computed before; the last of them is from the source."""
-
-    cached = True
-    channels, predicted_channels = 4, 3
-
-    def source(self, wave: Tensor) -> Tensor:
-        """Not to be asked for."""
-        raise ComponentError("computes what is known")
-
-    def forward(self, wave: Tensor) -> Tensor:
-        """Not to be asked for."""
-        raise ComponentError("computes what is known")
-
-    def at_gain(self, target: Tensor, gain: Tensor) -> Tensor:
-        """Every row is a log level."""
-        return target + gain.log()[:, None, None]
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [ALONE, "pretrain", "semi", "ssl-dual", "ssl-step", "supervised", VARIANTS[-1]],
-    ids=str,
-)
-def test_rows_that_are_known_are_not_computed_again(spec: Any) -> None:
-    objective: Objective = build("objective", spec)
-    model = stub_model("vocoder", "channel")
-    model.features = Given(ComponentConfig())
-    model.analyzer = StubAnalyzer(ComponentConfig(), model.features)
-    batch = speech(2)
-    for stream, words in objective.needs.items():
-        frames = model.features.frames(batch[stream].shape[-1])
-        for word in words:
-            rows = 1 if word == "source" else 3
-            batch[f"{stream}/{word}"] = torch.full((2, rows, frames), -4.0)
-    total = only(objective.losses(model, batch, context())).total
-    held_out = objective.validation_losses(model, batch, context())["total"]
-    assert torch.isfinite(total)
-    assert torch.isfinite(held_out)
-
-
-def test_a_gain_is_put_on_the_rows_that_are_given_or_on_the_wave() -> None:
-    batch, gain = speech(2), torch.tensor([0.5, 0.1])
-    model = stub_model("vocoder")
-    wave, speech_of_wave = at_gain(model, batch, "clean", gain)
-    torch.testing.assert_close(wave, batch["clean"] * gain[:, None])
-    torch.testing.assert_close(speech_of_wave, model.features(wave))
-    model.features = Given(ComponentConfig())
-    rows = {"clean/source": torch.full((2, 1, 65), 7.0), "clean/target": torch.zeros(2, 3, 65)}
-    _, given = at_gain(model, batch | rows, "clean", gain)
-    assert bool((given[:, 0] == 7).all())
-    torch.testing.assert_close(given[:, 1:, 0], gain.log()[:, None].expand(2, 3))
-
-
-# the sound of the restored wave itself
-
-
-class Loudness(QualityPredictor):
-    """A stranger's predictor: loud is good; dropout would make it moody."""
-
-    best = 5.0
-
-    def __init__(self, config: ComponentConfig) -> None:
-        super().__init__(config)
-        self.gain = nn.Parameter(torch.ones(()))
-        self.moods = nn.Dropout(0.5)
-
-    def score(self, wave: Tensor, sample_rate: int) -> Tensor:
-        """Up to 5."""
-        return 5 * torch.tanh(self.gain * self.moods(wave).abs().mean(dim=-1))
-
-
-def perceptual() -> Perceptual:
-    return Perceptual(PerceptualConfig(), Loudness(ComponentConfig()))
-
-
-def test_the_stranger_s_predictor_is_a_metric_and_the_loss_keeps_the_promises() -> None:
-    check("metric", Loudness(ComponentConfig()))
-    check("loss", perceptual())
-    assert Loudness(ComponentConfig()).compute(torch.zeros(8), 22050) == {"quality": 0.0}
-    with pytest.raises(ComponentError, match=r"estimate of shape \(1, 8\); give finite numbers"):
-        Loudness(ComponentConfig()).compute(torch.zeros(1, 8), 22050)
-
-
-def test_what_judges_never_trains_and_is_not_saved() -> None:
-    loss = perceptual().train()
-    first, second = (loss(torch.ones(1, 100), torch.ones(1, 100)) for _ in range(2))
-    assert torch.equal(first, second)
-    assert first.item() == pytest.approx(5 - 5 * np.tanh(1))
-    assert loss.state_dict() == {}
-    assert list(loss.parameters()) == []
-    moved = loss.double()
-    assert moved._judges[0].gain.dtype == torch.float64
-    assert copy.deepcopy(loss)._judges[0] is not loss._judges[0]
-
-
-def test_the_gradient_of_the_perceptual_loss_is_the_published_one() -> None:
-    wave = speech(2)["degraded"].requires_grad_()
-    published = -0.1 * perceptual()._judges[0].score(wave, 22050).mean()
-    (wanted,) = torch.autograd.grad(published, wave)
-    (found,) = torch.autograd.grad(0.1 * perceptual()(wave, wave.detach()), wave)
-    assert wanted.abs().sum() > 0
-    torch.testing.assert_close(found, wanted)
-
-
-def test_the_restored_wave_is_taught_to_sound_good() -> None:
-    config = SslDualConfig.model_validate({"perceptual": "perceptual"})
-    objective = SslDual(
-        config,
-        build("loss", config.reconstruction),
-        build("loss", config.feature),
-        perceptual(),
-    )
-    check("objective", objective)
-    model = stub_model("analyzer", "vocoder", "channel")
-    begin(objective, model)
-    step = only(objective.losses(model, speech(2), context()))
-    plain = 0.001 * step.parts["reconstruction"] + 0.999 * step.parts["task"]
-    torch.testing.assert_close(step.total, plain + 0.1 * step.parts["perceptual"])
-    step.parts["perceptual"].backward()
-    assert isinstance(model.analyzer, StubAnalyzer)
-    assert model.analyzer.mix.grad is not None
-    assert not reached(model.channel)
-    assert not any(name.startswith("perceptual") for name in objective.state_dict())
-
-
-def test_a_metric_without_gradient_is_no_judge() -> None:
-    with pytest.raises(ComponentError, match=r"lets no gradient through; take a metric that is a"):
-        build("loss", "perceptual:predictor=lsd")
-
-
-def test_distillmos_has_a_finite_gradient_where_its_padding_is_silent() -> None:
-    pytest.importorskip("xls_r_sqa", reason="distillmos is not installed whole")
-    metric = build("metric", "distillmos")
-    noisy = speech(1, 8192)["clean"] + 0.3 * torch.randn(
-        1, 8192, generator=torch.Generator().manual_seed(1)
-    )
-    wave = noisy.requires_grad_()
-    score = metric.score(wave, tiny.RATE)
-    score.sum().backward()
-    assert 1 <= score.item() <= 5
-    assert wave.grad is not None
-    assert torch.isfinite(wave.grad).all()
-    assert wave.grad.any()
-    (number,) = metric.compute(wave.detach()[0], tiny.RATE).values()
-    assert number == pytest.approx(score.item(), abs=1e-4)
-    assert np.isnan(metric.compute(torch.zeros(100), tiny.RATE)["distillmos"])
