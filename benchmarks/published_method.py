@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
     add("--recordings", default="dc-tts-reader", help="speaker whose damaged speech is learned")
     add("--clean", default="kathleen", help="speaker of the clean speech")
     add("--hifigan", default="hifigan-v3", help="bundle that speaks mel spectrograms")
-    add("--ddsp", required=True, help="bundle that speaks source-filter features")
+    add("--ddsp", default="ddsp", help="bundle that speaks source-filter features")
     add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
     add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="to train")
     add("--only", choices=("train", "measure", "report"), help="a part of the work")
