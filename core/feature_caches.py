@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 import torch
+from joblib import Parallel, delayed
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -64,19 +64,13 @@ class FeatureCache:
         missing = {path: found for path, found in missing.items() if found}
         seconds = sum({e.path: e.seconds for e in entries if e.path in missing}.values())
         wanted = processes or min(_processors(), 1 + int(seconds / SECONDS_WORTH_A_PROCESS))
-        with ExitStack() as stack:
-            work = map
-            if min(wanted, len(missing)) > 1:
-                # fresh processes: copies of one in which torch has run threads may hang
-                context = multiprocessing.get_context("spawn")
-                pool: Executor = ProcessPoolExecutor(wanted, context)
-                work = stack.enter_context(pool).map  # type: ignore[assignment]  # the same, in turn
-            done = work(self._compute, missing.keys(), missing.values())
-            for number, error in enumerate(done, 1):
-                if error is not None:
-                    raise error
-                if told is not None:
-                    told(number, len(missing))
+        # by joblib, whose processes do not run the script again that began all this
+        work = Parallel(n_jobs=max(1, min(wanted, len(missing))), return_as="generator")
+        for number, error in enumerate(work(starmap(delayed(self._compute), missing.items())), 1):
+            if error is not None:
+                raise error
+            if told is not None:
+                told(number, len(missing))
         return len(missing)
 
     def rows(self, word: str) -> "CachedRows":

@@ -15,7 +15,7 @@ from tests.teaching import ALONE, context, only, speech
 
 
 class Given(StubFeatures):
-    """Features of which every row was computed before; the last of them is from the source."""
+    """Features of which every row was computed before; the first of them a source row."""
 
     cached = True
     channels, predicted_channels = 4, 3
