@@ -6,7 +6,7 @@ weights, which makes a resumed run equal to an uninterrupted one.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -106,6 +106,7 @@ class Trainer:
         self._elapsed = 0.0
         self._last_batch: Batch = {}
         self._losses: dict[str, float] = {}
+        self._last_total = math.inf  # what the schedule goes by where nothing is held out
         self._optimizers: dict[str, Optimizer] = {}
         self._parameters: dict[str, list[nn.Parameter]] = {}
 
@@ -213,23 +214,37 @@ class Trainer:
                 return
             self._check_finite(losses.total, "loss")
             self._update(losses.update, losses.total)
-            self._losses |= {name: float(value.detach()) for name, value in losses.parts.items()}
-            self._losses[f"total/{losses.update}"] = float(losses.total.detach())
+            self._last_total = self._number(losses.total)
+            self._losses[f"total/{losses.update}"] = self._last_total
+            self._losses |= {name: self._number(value) for name, value in losses.parts.items()}
 
     def _update(self, name: str, total: Tensor) -> None:
         optimizer, parameters = self._optimizers[name], self._parameters[name]
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(total)
         if self.fabric.world_size > 1:
-            for parameter in parameters:
-                # a process whose batch did not reach it takes part with nothing
-                own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-                parameter.grad = self._mean(own)
+            self._share_gradients(parameters)
         limit = math.inf if self.settings.clip_gradient is None else self.settings.clip_gradient
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         self._check_finite(norm, "gradient")
         self._losses[f"gradient/{name}"] = float(norm)
         optimizer.step()
+
+    def _share_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Give all processes the mean gradient, by one exchange."""
+        own = [
+            # a process whose batch did not reach it takes part with nothing
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for parameter in parameters
+        ]
+        shared = self._mean(torch.cat([gradient.flatten() for gradient in own]))
+        parts = torch.split(shared, [parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def _number(self, value: Tensor) -> float:
+        """A loss as it is logged: the mean over all processes."""
+        return float(self._mean(value.detach()))
 
     def _mean(self, value: Tensor) -> Tensor:
         """The mean over all processes."""
@@ -276,7 +291,7 @@ class Trainer:
             if self.fabric.is_global_zero:
                 self.log.sounds(self.state.step, _first_sounds(self.model, shown), self.model)
         self.state.validated = self.state.step
-        own = sums.get("total", self._losses.get("total/model", math.inf))
+        own = sums.get("total", self._last_total)
         self.schedule.observe(float(self._mean(torch.tensor(own, device=self.fabric.device))))
         if not sums:
             return

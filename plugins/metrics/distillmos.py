@@ -37,7 +37,7 @@ class DistillMos(QualityPredictor):
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__(config)
         with _torchaudio_or_nothing():
-            package = require("distillmos")
+            package = require("distillmos", "distillmos")
         # its constructor draws weights, to overwrite them, and prints where it found those
         with redirect_stdout(io.StringIO()), torch.random.fork_rng(devices=[]):
             self.network: nn.Module = package.ConvTransformerSQAModel()

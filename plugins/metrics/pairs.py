@@ -49,11 +49,12 @@ def match_level(estimate: Tensor, reference: Tensor) -> Tensor:
     return estimate * (wanted / own) if own > 0 else estimate
 
 
-def require(package: str) -> Any:
-    """Import a package that comes with the extra ``metrics``; raises `ComponentError`."""
+def require(package: str, extra: str = "metrics") -> Any:
+    """Import a package that comes with an extra; raises `ComponentError`."""
     try:
         return import_module(package)
     except ImportError as error:
+        missing = getattr(error, "name", None) or package
         raise ComponentError(
-            f"needs the package {package}; install selfremaster[metrics]"
+            f"needs the package {missing}; install selfremaster[{extra}]"
         ) from error
