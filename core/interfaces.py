@@ -229,6 +229,14 @@ class Vocoder(Component, nn.Module):
         """The wave that the speech features describe."""
         raise NotImplementedError
 
+    def check(self, features: Tensor) -> None:
+        """Raise `ComponentError` where a tensor is no features of the channels it was built for."""
+        if features.ndim != 3 or features.shape[1] != self.channels:
+            raise ComponentError(
+                f"features of shape {tuple(features.shape)}; this vocoder takes "
+                f"(batch, {self.channels}, frames)"
+            )
+
 
 class Channel(Component, nn.Module):
     """The channel module: put the sound of a recording onto a clean wave.

@@ -7,7 +7,6 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.plugins.features.mel_cepstrum import synthesis_matrix
 from selfremaster.plugins.features.source_filter import CENTRE_HZ
@@ -135,11 +134,7 @@ class Ddsp(Vocoder):
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The wave that F0, voicing and mel-cepstrum describe."""
         del source
-        if features.ndim != 3 or features.shape[1] != self.channels:
-            raise ComponentError(
-                f"features of shape {tuple(features.shape)}; this vocoder takes "
-                f"(batch, {self.channels}, frames)"
-            )
+        self.check(features)
         with torch.autocast(features.device.type, enabled=False):
             rows = features.float()
             f0_hz, voiced = self.speech.pitch_of(rows)

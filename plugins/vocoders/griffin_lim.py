@@ -7,7 +7,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.core.signals import istft, stft
 from selfremaster.plugins.vocoders.mel_bands import band_interpolation, mel_of
@@ -63,11 +62,7 @@ class GriffinLim(Vocoder):
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The wave whose mel spectrogram is near the given one."""
         del source
-        if features.ndim != 3 or features.shape[1] != self.channels:
-            raise ComponentError(
-                f"features of shape {tuple(features.shape)}; this vocoder takes "
-                f"(batch, {self.channels}, frames)"
-            )
+        self.check(features)
         with torch.autocast(features.device.type, enabled=False):
             magnitude = self.magnitude(features.float())
             return self._search(magnitude).to(features.dtype)

@@ -205,11 +205,7 @@ class HifiGan(Vocoder):
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The wave that the speech features describe."""
         del source
-        if features.ndim != 3 or features.shape[1] != self.channels:
-            raise ComponentError(
-                f"features of shape {tuple(features.shape)}; this vocoder takes "
-                f"(batch, {self.channels}, frames)"
-            )
+        self.check(features)
         lag, samples = self.config.lag_samples, features.shape[-1] * self.hop_samples
         if lag:
             features = functional.pad(features, (0, 1), mode="replicate")

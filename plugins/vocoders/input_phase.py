@@ -77,11 +77,7 @@ class InputPhase(Vocoder):
                 "input-phase corrects the degraded wave itself and was given none; pass it as "
                 "source, or use a vocoder that needs none, such as hifigan"
             )
-        if features.ndim != 3 or features.shape[1] != self.channels:
-            raise ComponentError(
-                f"features of shape {tuple(features.shape)}; this vocoder takes "
-                f"(batch, {self.channels}, frames)"
-            )
+        self.check(features)
         if source.ndim != 2 or source.shape[0] != features.shape[0]:
             raise ComponentError(
                 f"a source of shape {tuple(source.shape)} for features of "

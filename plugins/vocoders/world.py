@@ -8,7 +8,6 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.plugins.features.mel_cepstrum import synthesis_matrix
 from selfremaster.plugins.features.world import package
@@ -68,11 +67,7 @@ class World(Vocoder):
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The wave that F0, voicing and mel-cepstrum describe."""
         del source
-        if features.ndim != 3 or features.shape[1] != self.channels:
-            raise ComponentError(
-                f"features of shape {tuple(features.shape)}; this vocoder takes "
-                f"(batch, {self.channels}, frames)"
-            )
+        self.check(features)
         rows = features.float()
         f0_hz, voiced = self.speech.pitch_of(rows)
         f0_hz = torch.where(voiced >= VOICED_FROM, f0_hz.clamp(max=self.sample_rate / 4), 0.0)
