@@ -1,17 +1,16 @@
 """The training runs of the paper's comparison: which there are, and how each of them goes."""
 
 import csv
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfremaster.benchmarks.measuring import Clip, damage
 from selfremaster.core import manifests
 from selfremaster.core.bundles import BUNDLE_NAME
-from selfremaster.core.components import ComponentSpec
+from selfremaster.core.components import ComponentSpec, hint
 from selfremaster.core.degrading import Step
 from selfremaster.core.errors import ExperimentError
 from selfremaster.core.experiments import Experiment
@@ -25,6 +24,7 @@ VARIANTS = ("mel", "source-filter")
 STAGES = ("supervised", "pretrain", "ssl-dual", "pretrain + ssl-dual")
 SYSTEMS = ("supervised", "ssl-dual", "pretrain + ssl-dual")
 APART = ("supervised", "pretrain")  # stages that know no condition
+STEPS = {"supervised": 600, "pretrain": 600, "ssl-dual": 300, "pretrain + ssl-dual": 300}
 
 FORWARD = {"name": "ssl-dual", "beta": 0.1, "reconstruction": "multiscale-spectral:linear=false"}
 OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
@@ -53,7 +53,7 @@ class Plan:
     recordings: str = "dc-tts-reader"  # whose damaged speech is learned from
     clean: str = "kathleen"  # whose clean speech is
     seed: int = 1
-    steps: Mapping[str, int] | None = None  # by stage; others than the usual ones
+    steps: Mapping[str, int] = field(default_factory=lambda: STEPS)  # by stage
 
     def runs(self) -> Iterator["Run"]:
         """Every run, those first that others start from."""
@@ -80,9 +80,6 @@ class Run(NamedTuple):
     variant: str
     stage: str
     condition: str = ""
-
-
-STEPS = {"supervised": 600, "pretrain": 600, "ssl-dual": 300, "pretrain + ssl-dual": 300}
 
 
 def experiment(plan: Plan, run: Run) -> Experiment:
@@ -119,7 +116,7 @@ def experiment(plan: Plan, run: Run) -> Experiment:
             "objective": dict(OBJECTIVES[run.stage]),
             "data": data,
             "train": {
-                "steps": {**STEPS, **(plan.steps or {})}[run.stage],
+                "steps": plan.steps[run.stage],
                 "precision": "bf16-mixed",
                 "schedule": {"name": "cosine", "warmup_steps": 20},
                 "validate_every": 100,
@@ -129,6 +126,16 @@ def experiment(plan: Plan, run: Run) -> Experiment:
     )
 
 
+def check_speakers(plan: Plan) -> None:
+    """Raise `ExperimentError` where a speaker of the plan is not in its manifest."""
+    known = manifests.read(plan.manifest).speakers()
+    for speaker in (plan.recordings, plan.clean):
+        if speaker not in known:
+            raise ExperimentError(
+                f"{plan.manifest}: has no speech of {speaker!r}{hint(speaker, known)}"
+            )
+
+
 def make_recordings(plan: Plan, condition: str) -> None:
     """Damage all speech of the recordings' speaker in one way, and write its manifest."""
     target = plan.degraded(condition)
@@ -136,8 +143,6 @@ def make_recordings(plan: Plan, condition: str) -> None:
         return
     read = manifests.read(plan.manifest)
     items = [item for item in read.items if item.speaker == plan.recordings]
-    if not items:
-        raise ExperimentError(f"{plan.manifest}: has no speech of {plan.recordings}")
     files = [(f"{Path(item.path).stem}.wav", read.file(item)) for item in items]
     damage_all(files, condition, target.parent)
     with write_atomically(target) as temporary, temporary.open("w", newline="") as opened:
@@ -153,10 +158,10 @@ def damage_all(files: list[tuple[str, Path]], condition: str, folder: Path) -> l
     return damage(files, [Step(ComponentSpec.parse(condition).name, part)], 0, folder)
 
 
-def train_all(plan: Plan, variants: tuple[str, ...], conditions: tuple[str, ...]) -> None:
+def train_all(plan: Plan, conditions: Collection[str]) -> None:
     """Train what is not trained yet; a run that was cut off goes on."""
     for run in plan.runs():
-        if run.variant not in variants or (run.condition and run.condition not in conditions):
+        if run.condition and run.condition not in conditions:
             continue
         folder = plan.folder(run)
         if (folder / BUNDLE_NAME).is_file():
@@ -172,9 +177,3 @@ def _tell(progress: Progress) -> None:
         losses = {name: value for name, value in progress.losses.items() if "/" not in name}
         told = ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
         print(f"  step {progress.step} of {progress.steps}: {told}", file=sys.stderr)
-
-
-def relative(path: Path, start: Path) -> str:
-    """A path without the part that is of one machine alone."""
-    told = os.path.relpath(path, start)
-    return path.name if told.startswith("..") else told

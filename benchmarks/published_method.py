@@ -24,11 +24,13 @@ from selfremaster.benchmarks.measuring import (
 )
 from selfremaster.benchmarks.method_runs import (
     CONDITIONS,
+    STEPS,
     SYSTEMS,
     VARIANTS,
     Plan,
     Run,
     Variant,
+    check_speakers,
     train_all,
 )
 from selfremaster.core import manifests
@@ -134,9 +136,13 @@ def write_scores(plan: Plan, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def run(plan: Plan, given: argparse.Namespace) -> None:
-    """Train, measure and report, as far as asked for."""
+    """Train, measure and report, as far as asked for.
+
+    Raises `SelfRemasterError` for speech, bundles or files that cannot be used.
+    """
+    check_speakers(plan)
     if given.only in (None, "train"):
-        train_all(plan, tuple(given.variants), tuple(given.conditions))
+        train_all(plan, given.conditions)
     if given.only in (None, "measure"):
         measure_all(plan, given.conditions)
         method_transfer.measure_all(plan, given.conditions)
@@ -165,7 +171,8 @@ def parser() -> argparse.ArgumentParser:
     add("--hifigan", default="hifigan-v3", help="bundle that speaks mel spectrograms")
     add("--ddsp", default="ddsp", help="bundle that speaks source-filter features")
     add("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
-    add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="to train")
+    add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    add("--steps", type=int, help="of every run, for a trial of the whole")
     add("--only", choices=("train", "measure", "report"), help="a part of the work")
     add("--caveats", type=Path, help="Markdown to put under the numbers: what limits them")
     return made
@@ -178,9 +185,9 @@ def main(words: Sequence[str] | None = None) -> int:
         "mel": Variant("mel", "hifigan:preset=v3", given.hifigan),
         "source-filter": Variant("source-filter", "ddsp", given.ddsp),
     }
-    plan = Plan(
-        given.manifest, given.work, vocoders, recordings=given.recordings, clean=given.clean
-    )
+    chosen = {variant: vocoders[variant] for variant in given.variants}
+    steps = STEPS if given.steps is None else dict.fromkeys(STEPS, given.steps)
+    plan = Plan(given.manifest, given.work, chosen, given.recordings, given.clean, steps=steps)
     try:
         run(plan, given)
     except (SelfRemasterError, OSError) as error:
