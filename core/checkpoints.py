@@ -57,13 +57,26 @@ def read_checkpoint(folder: Path, experiment: Experiment) -> Mapping[str, Any]:
     before = _flat(header.get("experiment", {}))
     now = _flat(experiment.model_dump(mode="json"))
     for name in sorted(before.keys() | now.keys()):
-        if name not in MAY_CHANGE and before.get(name) != now.get(name):
+        if name in MAY_CHANGE or before.get(name) == now.get(name):
+            continue
+        if _is_new(name, before, now):
             raise ExperimentError(
-                f"{path}: was written with {name}={before.get(name)}, the experiment says "
-                f"{now.get(name)}; set it back, or begin in another folder"
+                f"{path}: was written by an earlier version, which had no {name}; begin in another "
+                "folder"
             )
+        raise ExperimentError(
+            f"{path}: was written with {name}={before.get(name)}, the experiment says "
+            f"{now.get(name)}; set it back, or begin in another folder"
+        )
     state: Mapping[str, Any] = unflatten(tensors, header["state"])
     return state
+
+
+def _is_new(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a setting has come to a part or section that was there before, and is the same."""
+    parent = name.rpartition(".")[0] + "."
+    same = before.get(f"{parent}name") == now.get(f"{parent}name")
+    return name not in before and same and any(known.startswith(parent) for known in before)
 
 
 def checkpoint_step(folder: Path) -> int | None:

@@ -72,6 +72,13 @@ class ComponentConfig(BaseModel):
             raise ValueError(f"no preset {name!r}{hint(str(name), cls.presets)}")
         return {**cls.presets[name], **given, "preset": name}
 
+    def starts_from(self, found: "ComponentConfig") -> bool:
+        """Whether a part with these settings may start from weights learned with those found.
+
+        Only where they are the same, unless a part knows better.
+        """
+        return self == found
+
 
 class ComponentSpec(BaseModel):
     """A part by name and settings, not built yet.

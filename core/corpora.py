@@ -1,6 +1,8 @@
 """Which sound files to learn from: a folder of them, or part of a manifest."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from itertools import product, takewhile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -17,8 +19,8 @@ class Entry(NamedTuple):
 
     path: Path
     seconds: float
-    place: str = ""  # below the folder or manifest, without suffix
-    label: int | None = None  # number of the value in the column asked for, among all, sorted
+    place: str = ""  # below the folder or that of the manifest, without suffix
+    label: str = ""  # what the manifest says in the column asked for
 
 
 def entries_from(
@@ -30,8 +32,8 @@ def entries_from(
 ) -> list[Entry]:
     """The sound files of a folder, or of a manifest's split and speakers, sorted by path.
 
-    ``label`` names a column of the manifest: each file gets the number of its value there. In a
-    folder without a manifest, speakers are the folders at its top, and there are no splits.
+    ``label`` names a column of the manifest, whose values go with the files. In a folder without a
+    manifest, speakers are the folders at its top, and there are no splits and labels.
     Raises `ExperimentError` when nothing is left, saying what there is, and for files that are
     not where the manifest says; `AudioError` for files without a readable header.
     """
@@ -63,25 +65,52 @@ def entries_from(
 def paired(
     degraded: Sequence[Entry], clean: Sequence[Entry], where: str = "pairs"
 ) -> tuple[list[Entry], list[Entry]]:
-    """The recordings of which both versions are there, in the same order; suffixes may differ.
+    """The recordings of which both versions are there, in the same order.
 
+    They are matched by their paths; suffixes may differ, and the folders that all recordings, or
+    all clean versions, lie in.
     Raises `ExperimentError` where a recording has no clean version, or one of another length.
     """
-    originals = {entry.place: entry for entry in clean}
-    lost = [entry.place for entry in degraded if entry.place not in originals]
-    if lost:
+    lost: list[str] = []
+    for mine, theirs in product(range(_common(degraded) + 1), range(_common(clean) + 1)):
+        originals = _by_place(clean, theirs, where)
+        places = _by_place(degraded, mine, where)
+        missing = [place for place in places if place not in originals]
+        if not missing:
+            break
+        lost = lost or missing
+    else:
         raise ExperimentError(
             f"{where}: {len(lost)} of {len(degraded)} recordings have no clean version of the same "
             f"path: {_some(lost)}; put them there, or leave the recordings out"
         )
-    matched = [originals[entry.place] for entry in degraded]
-    for one, other in zip(degraded, matched, strict=True):
+    matched = [(entry, originals[place]) for place, entry in places.items()]
+    for one, other in matched:
         if abs(one.seconds - other.seconds) > MOST_APART_SECONDS:
             raise ExperimentError(
                 f"{where}: {one.path} lasts {one.seconds:.2f} s and {other.path} "
                 f"{other.seconds:.2f} s; pairs are the same speech from the same moment on"
             )
-    return list(degraded), matched
+    return [one for one, _ in matched], [other for _, other in matched]
+
+
+def _common(entries: Sequence[Entry]) -> int:
+    """How many folders the places of all begin with."""
+    levels = zip(*(PurePosixPath(entry.place).parts[:-1] for entry in entries), strict=False)
+    return sum(1 for _ in takewhile(lambda level: len(set(level)) == 1, levels))
+
+
+def _by_place(entries: Sequence[Entry], dropped: int, where: str) -> dict[str, Entry]:
+    """The entries by their places without the first folders."""
+    found = {"/".join(PurePosixPath(one.place).parts[dropped:]): one for one in entries}
+    if len(found) < len(entries):
+        twice = [
+            place for place, count in Counter(one.place for one in entries).items() if count > 1
+        ]
+        raise ExperimentError(
+            f"{where}: {_some(twice)} is there with several suffixes; keep one of them"
+        )
+    return found
 
 
 def _from_manifest(
@@ -91,7 +120,6 @@ def _from_manifest(
     speakers: Sequence[str] | None,
     label: str | None,
 ) -> list[Entry]:
-    labels = {} if label is None else _labels(manifest, name, label)
     if split is not None:
         _check_known(f"{name}: no split", [split], manifest.splits())
     if speakers is not None:
@@ -118,22 +146,37 @@ def _from_manifest(
             file,
             item.seconds or audio.inspect(file).seconds,
             PurePosixPath(item.path).with_suffix("").as_posix(),
-            labels.get(item.path),
+            "" if label is None else _label(item, label, name),
         )
         for item, file in ((item, manifest.file(item)) for item in chosen)
     ]
 
 
-def _labels(manifest: manifests.Manifest, name: str, label: str) -> dict[str, int]:
-    """The number of each file's value in a column, by path: all files count, of whatever split."""
-    columns = {column for item in manifest.items for column in item.others} | {"speaker"}
-    _check_known(f"{name}: no column", [label], columns)
-    values = {
-        item.path: item.speaker if label == "speaker" else item.others.get(label, "")
-        for item in manifest.items
-    }
-    numbers = {value: number for number, value in enumerate(sorted(set(values.values())))}
-    return {path: numbers[value] for path, value in values.items()}
+def _label(item: manifests.Item, label: str, name: str) -> str:
+    value = item.speaker if label == "speaker" else item.others.get(label, "")
+    if not value:
+        raise ExperimentError(
+            f"{name}: {item.path} has nothing in the column {label!r}; fill it in"
+        )
+    return value
+
+
+def number_labels(columns: Iterable[tuple[str | Path, str]]) -> dict[str, int]:
+    """A number for every value in columns of manifests (path, column), whatever the split.
+
+    Whole numbers stand for themselves; other values are numbered in their order.
+    Raises `ExperimentError` for a column that is not there, or has only empty cells.
+    """
+    values: set[str] = set()
+    for path, label in columns:
+        items = manifests.read(path).items
+        known = {column for item in items for column in item.others} | {"speaker"}
+        _check_known(f"{path}: no column", [label], known)
+        values |= {item.speaker if label == "speaker" else item.others[label] for item in items}
+    values.discard("")
+    if all(value.isdecimal() for value in values):
+        return {value: int(value) for value in values}
+    return {value: number for number, value in enumerate(sorted(values))}
 
 
 def _check_known(what: str, given: Sequence[str], known: Collection[str]) -> None:

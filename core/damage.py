@@ -118,10 +118,14 @@ def _marks(config: ComponentConfig) -> dict[str, Drawn]:
     }
 
 
+def draw_chance(generator: Generator) -> float:
+    """A number from 0 to 1, 1 not among them."""
+    drawn = torch.rand((), generator=generator, dtype=torch.float64, device=generator.device)
+    return float(drawn)
+
+
 def _draw(choices: list[Any], mark: Drawn, generator: Generator) -> Any:
-    chance = torch.rand(
-        (), generator=generator, dtype=torch.float64, device=generator.device
-    ).item()
+    chance = draw_chance(generator)
     if mark.how == "choice":
         return choices[int(chance * len(choices))]
     low, high = choices

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from selfremaster.core import audio
 from selfremaster.core.corpora import Entry
-from selfremaster.core.errors import BundleError, SelfRemasterError
+from selfremaster.core.errors import AudioError, BundleError, SelfRemasterError
 from selfremaster.core.interfaces import Features
 from selfremaster.core.levels import peak_gain
 from selfremaster.core.tensorfiles import write_tensors
@@ -66,11 +66,14 @@ class FeatureCache:
         wanted = processes or min(_processors(), 1 + int(seconds / SECONDS_WORTH_A_PROCESS))
         # by joblib, whose processes do not run the script again that began all this
         work = Parallel(n_jobs=max(1, min(wanted, len(missing))), return_as="generator")
-        for number, error in enumerate(work(starmap(delayed(self._compute), missing.items())), 1):
-            if error is not None:
-                raise error
+        found = work(starmap(delayed(self._compute), missing.items()))
+        failed: SelfRemasterError | None = None
+        for number, error in enumerate(found, 1):
+            failed = failed or error  # the others go on: what they compute is kept
             if told is not None:
                 told(number, len(missing))
+        if failed is not None:
+            raise failed
         return len(missing)
 
     def rows(self, word: str) -> "CachedRows":
@@ -148,8 +151,9 @@ def folder_beside(source: Path) -> Path:
 
 
 def _settings(features: Features) -> str:
-    described = features.config.model_dump(mode="json")
-    return json.dumps([type(features).__name__, described], sort_keys=True)
+    kind = type(features)
+    described = [kind.__module__, kind.__qualname__, features.config.model_dump(mode="json")]
+    return json.dumps(described, sort_keys=True)
 
 
 _contents: dict[tuple[Path, int, int], str] = {}
@@ -157,7 +161,11 @@ _contents: dict[tuple[Path, int, int], str] = {}
 
 def _content(path: Path) -> str:
     """SHA-256 of a sound file; read once a process, and again where size or time have changed."""
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise AudioError(f"{path}: cannot be read: {reason}; check the path") from None
     key = (path, status.st_size, status.st_mtime_ns)
     if key not in _contents:
         with path.open("rb") as opened:

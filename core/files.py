@@ -1,10 +1,11 @@
 """Writing files so that they are either whole or not there."""
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,6 +53,35 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     with suppress(OSError):  # not every system can open a folder
         _force_to_disk(final.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 hash of what a file holds, in hexadecimal digits.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     empty = Path(folder, "empty")
+    ...     empty.touch()
+    ...     sha256_of(empty)[:8]
+    'e3b0c442'
+    """
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def check_place(path: Path, overwrite: bool, example: str, originals: Sequence[Path] = ()) -> None:
+    """Raise `SelfRemasterError` before any work where a file cannot be written to.
+
+    ``example`` is the name of such a file, for what is said to who named a folder.
+    """
+    if path.exists() and any(path.samefile(original) for original in originals):
+        raise SelfRemasterError(
+            f"{path}: is an input itself; originals are never overwritten, name another output"
+        )
+    if path.is_dir():
+        raise SelfRemasterError(f"{path}: is a folder; name a file, such as {path / example}")
+    if path.exists() and not overwrite:
+        raise SelfRemasterError(f"{path}: exists already; add --overwrite, or name another file")
 
 
 def _create_beside(wanted: Path, final: Path) -> Path:

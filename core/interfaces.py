@@ -325,13 +325,15 @@ class Loss(Component, nn.Module):
     (batch, channels, frames) -> scalar, at least 0 and finite for finite input. The longer input is
     cut to the shorter one. ``is_mean`` says that the loss of a batch is the mean of its items' own,
     so that the size of a batch does not change what is learned. Losses that judge the estimate by
-    itself say ``needs_target = False``: of the target they take the length alone.
+    itself say ``needs_target = False``: of the target they take the length alone. ``sample_rate``
+    is the rate in Hz that waves must have, where a loss counts on one.
     """
 
     kind = "loss"
     takes: ClassVar[Literal["wave", "features"]] = "wave"
     is_mean: ClassVar[bool] = True
     needs_target: ClassVar[bool] = True
+    sample_rate: int | None = None
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__()
@@ -394,7 +396,8 @@ class Objective(Component, nn.Module):
     the manifest gives the file, under "STREAM/label" in the batch, (batch,)).
     ``trained`` names the modules of the model that are trained; the others are frozen and kept in
     evaluation mode. ``uses`` names those of them that it needs as they are, which must have been
-    trained before. All four may be set by the constructor. `updates` says which parameters each of
+    trained before; ``passes_through`` those that gradients must pass on the way to what is trained.
+    All may be set by the constructor. `updates` says which parameters each of
     the optimizers moves; `losses` yields one `StepLosses` for every one of them, or for those whose
     turn it is, and the trainer steps between two yields.
     """
@@ -404,6 +407,7 @@ class Objective(Component, nn.Module):
     needs: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     trained: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    passes_through: tuple[str, ...] = ()
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__()

@@ -1,12 +1,10 @@
 """Profiles: the sound of recordings as a small file, to be put onto other waves."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
@@ -15,17 +13,19 @@ from torch import Tensor
 from selfremaster.core import audio
 from selfremaster.core.bundles import versions
 from selfremaster.core.components import describe
-from selfremaster.core.errors import BundleError, ComponentError, SelfRemasterError
-from selfremaster.core.files import write_atomically
-from selfremaster.core.spectra import LIMIT_DB, Spectrum, gain_between
-from selfremaster.core.tensorfiles import read_tensors, write_tensors
+from selfremaster.core.errors import BundleError, ComponentError
+from selfremaster.core.files import sha256_of
+from selfremaster.core.profile_files import FORMAT, not_a_profile, read_fields, write_fields
+from selfremaster.core.spectra import LIMIT_DB, NOTHING_DB, Spectrum, gain_between
 
-JSON, TENSORS = ".json", ".safetensors"
-FORMAT: Final = 1
-TENSOR_KIND = "profile"
+LARGEST = torch.finfo(torch.float32).max  # channel features are float32
+LOUDEST_DB = -NOTHING_DB
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Values = Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
+Value = Annotated[FiniteFloat, Field(ge=-LARGEST, le=LARGEST)]
+Values = Annotated[tuple[Value, ...], Field(min_length=1)]
+Decibels = Annotated[FiniteFloat, Field(ge=NOTHING_DB, le=LOUDEST_DB)]
+Form = Literal["robust", "published"]
 
 
 class Frozen(BaseModel):
@@ -82,18 +82,7 @@ class Profile(Frozen):
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the profile, whole or not at all: JSON, or safetensors, as the suffix says."""
-        place = Path(path)
-        suffix = _suffix(place)
-        fields = self.model_dump(mode="json")
-        if suffix == TENSORS:
-            arrays = {
-                name: torch.tensor(fields.pop(name), dtype=torch.float64) for name in self.tensors
-            }
-            write_tensors(place, arrays, {"kind": TENSOR_KIND, "profile": fields})
-            return
-        lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in fields.items())
-        with write_atomically(place) as temporary:
-            temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        write_fields(Path(path), self.model_dump(mode="json"), self.tensors)
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Self:
@@ -199,13 +188,17 @@ class ChannelProfile(Profile):
 class SpectralProfile(Profile):
     """A mean spectrum of recordings in dB, or the gain that makes it of clean speech.
 
-    A ``level`` is the mean spectrum itself; a ``gain`` what `transfer` multiplies with.
+    A ``level`` is the mean spectrum itself; a ``gain`` what `transfer` multiplies with. A gain of
+    the ``robust`` form compares two mean spectra, one of the ``published`` form the same speech
+    twice, frame by frame.
     """
 
     described: ClassVar[str] = "spectral profile"
 
     kind: Literal["spectrum"] = "spectrum"
     quantity: Literal["level", "gain"]
+    form: Form = "robust"  # of how it was measured
+    values: Annotated[tuple[Decibels, ...], Field(min_length=1)]
     sample_rate: Annotated[int, Field(ge=1000, le=768000)]
     size: Annotated[int, Field(ge=16, le=65536, multiple_of=2)]
     clean_sources: tuple[Source, ...] = ()  # that a gain was taken against
@@ -226,11 +219,13 @@ class SpectralProfile(Profile):
         name: str = "",
         sources: Sequence[Source] = (),
         clean_sources: Sequence[Source] = (),
+        form: Form = "robust",
     ) -> Self:
         """The profile of a measured spectrum."""
         return cls(
             name=name,
             quantity=quantity,
+            form=form,
             values=tuple(round(value, 4) for value in spectrum.values_db.tolist()),
             sample_rate=spectrum.sample_rate,
             size=spectrum.size,
@@ -254,17 +249,15 @@ class SpectralProfile(Profile):
         return SpectralProfile.of(gain, "gain", self.name, self.sources, clean.sources)
 
     def _check_mixes_with(self, other: Self) -> None:
-        if (self.quantity, self.sample_rate, self.size) != (
-            other.quantity,
-            other.sample_rate,
-            other.size,
-        ):
-            shown = (
-                f"{profile.name!r} is a {profile.quantity} at {profile.sample_rate} Hz of size "
-                f"{profile.size}"
-                for profile in (self, other)
+        if self._measure != other._measure:
+            raise BundleError(
+                f"profile {self.name!r} is {self._measure}, {other.name!r} is {other._measure}; "
+                "only equal ones can be mixed"
             )
-            raise BundleError(f"profile {', '.join(shown)}; only equal ones can be mixed")
+
+    @property
+    def _measure(self) -> str:
+        return f"a {self.form} {self.quantity} at {self.sample_rate} Hz of size {self.size}"
 
 
 KINDS: dict[str, type[Profile]] = {"channel": ChannelProfile, "spectrum": SpectralProfile}
@@ -273,17 +266,16 @@ KINDS: dict[str, type[Profile]] = {"channel": ChannelProfile, "spectrum": Spectr
 def load_profile(path: str | PathLike[str]) -> Profile:
     """Read a profile of any kind; raises `BundleError` for a file that is none, or damaged."""
     place = Path(path)
-    if not place.is_file():
-        raise BundleError(f"{place}: no such file; `selfremaster profile` makes one")
-    fields = _read_json(place) if _suffix(place) == JSON else _read_tensors(place)
-    if not isinstance(fields, dict) or fields.get("kind") not in KINDS:
-        raise BundleError(f"{place}: not a profile; `selfremaster profile` makes one")
+    fields = read_fields(place)
+    kind = fields.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise not_a_profile(place)
     if fields.get("format") != FORMAT:
         raise BundleError(
             f"{place}: written in format {fields.get('format')!r}; "
             f"this version reads format {FORMAT}"
         )
-    cls = KINDS[fields["kind"]]
+    cls = KINDS[kind]
     try:
         return cls.model_validate(fields)
     except ValidationError as error:
@@ -294,41 +286,5 @@ def load_profile(path: str | PathLike[str]) -> Profile:
 def describe_source(path: Path) -> Source:
     """The name, length and hash of a sound file; raises `AudioError` for another file."""
     seconds = audio.inspect(path).seconds
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     name = path.name.encode("utf-8", "backslashreplace").decode()
-    return Source(file=name, seconds=seconds, sha256=digest)
-
-
-def check_place(path: Path, overwrite: bool = False, originals: Sequence[Path] = ()) -> None:
-    """Raise before any work where a profile cannot be written to."""
-    _suffix(path)
-    if path.exists() and any(path.samefile(original) for original in originals):
-        raise SelfRemasterError(
-            f"{path}: is a recording itself; originals are never overwritten, name another output"
-        )
-    if path.is_dir():
-        raise SelfRemasterError(f"{path}: is a folder; name a file, such as tape{JSON}")
-    if path.exists() and not overwrite:
-        raise SelfRemasterError(f"{path}: exists already; add --overwrite, or name another output")
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in (JSON, TENSORS):
-        raise BundleError(f"{path}: a profile is a {JSON} or {TENSORS} file; name one")
-    return suffix
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise BundleError(f"{path}: not a profile: it cannot be read as JSON") from None
-
-
-def _read_tensors(path: Path) -> Any:
-    arrays, header = read_tensors(path)
-    if header.get("kind") != TENSOR_KIND or not isinstance(header.get("profile"), dict):
-        raise BundleError(f"{path}: is a {header.get('kind')}, not a profile")
-    return header["profile"] | {name: array.tolist() for name, array in arrays.items()}
+    return Source(file=name, seconds=seconds, sha256=sha256_of(path))

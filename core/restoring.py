@@ -6,16 +6,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
-from selfremaster.core import audio, jobs
+from selfremaster.core import audio, jobs, transferring
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.files import write_atomically
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
-from selfremaster.core.jobs import Failure, Job
+from selfremaster.core.jobs import Failure, Job, PathLike
 from selfremaster.core.models import Model
+from selfremaster.core.profiles import ChannelProfile
 
 PICTURE_SUFFIX = ".png"
 LONGEST_PICTURE_SECONDS = 60.0
@@ -23,7 +25,11 @@ LONGEST_PICTURE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Restored:
-    """A file that was restored; the numbers of each metric before and after, where asked for."""
+    """A file that was restored; the numbers of each metric before and after, where asked for.
+
+    ``redegraded`` is the restored speech with the sound of the recording put back, and
+    ``explained`` how near that comes to the recording.
+    """
 
     source: Path
     target: Path
@@ -32,6 +38,18 @@ class Restored:
     picture: Path | None = None
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
+    redegraded: Path | None = None
+    explained: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Wanted(NamedTuple):
+    """What is asked for of each file besides the restored sound."""
+
+    pictures: bool
+    metrics: Sequence[Metric]
+    references: Mapping[Path, Path]
+    redegraded: Mapping[Path, Path]
+    profile: ChannelProfile | None
 
 
 def restore_files(
@@ -41,62 +59,76 @@ def restore_files(
     pictures: bool = False,
     metrics: Sequence[Metric] = (),
     references: Mapping[Path, Path] | None = None,
+    redegraded: Mapping[Path, Path] | None = None,
+    profile: ChannelProfile | None = None,
 ) -> Iterator[Restored | Failure]:
     """Restore one file after another, and give what came of each.
 
     A result has the rate, channels, length, level and kind of samples of its recording.
-    ``references`` (source -> clean original) are what the metrics compare with.
+    ``references`` (source -> clean original) are what the metrics compare with. ``redegraded``
+    (source -> another target) is where the restored speech goes with its sound put back, that of
+    the recording itself or of the profile; the metrics compare it with the recording.
 
-    Raises `BundleError` at once for a model that cannot restore, and `ComponentError` for a metric
+    Raises `BundleError` at once for a model that cannot do it, and `ComponentError` for a metric
     that needs a reference where there is none; what concerns one file is a `Failure`.
     """
     if model.analyzer is None:
         raise BundleError(
             "this model is a vocoder alone: it has no analysis module to restore with"
         )
+    if redegraded:
+        transferring.check_channel(model)
+        if profile is not None:
+            transferring.check_profile(model, profile)
     known = references or {}
     if any(metric.needs_reference for metric in metrics) and not all(
         job.source in known for job in planned
     ):
         raise ComponentError("these metrics compare with a clean original; give --reference")
-    work = partial(_restore, model, pictures, tuple(metrics), known)
-    return jobs.run(planned, work)
+    wanted = _Wanted(pictures, tuple(metrics), known, redegraded or {}, profile)
+    return jobs.run(planned, partial(_restore, model, wanted))
 
 
-def _restore(
-    model: Model,
-    pictures: bool,
-    metrics: Sequence[Metric],
-    references: Mapping[Path, Path],
-    job: Job,
-) -> Restored:
+def _restore(model: Model, wanted: _Wanted, job: Job) -> Restored:
     """Read, restore, measure and draw one file; only then is anything written."""
     info = audio.inspect(job.source)
-    reference = _reference(references.get(job.source), info.sample_rate)
+    reference = _reference(wanted.references.get(job.source), info.sample_rate)
     started = time.monotonic()
     recording, sample_rate = audio.read(job.source)
+    metrics, place = wanted.metrics, wanted.redegraded.get(job.source)
     before: dict[str, float] = {}
     after: dict[str, float] = {}
+    explained: dict[str, float] = {}
+    redegraded = None
     try:
         restored = model.restore(recording, sample_rate)
         took_seconds = time.monotonic() - started
+        if place is not None:
+            redegraded = model.redegrade(recording, sample_rate, wanted.profile)
         if metrics:
             before = measure(metrics, recording, sample_rate, reference)
             after = measure(metrics, restored, sample_rate, reference)
+            if redegraded is not None:
+                explained = measure(metrics, redegraded, sample_rate, recording)
     except (AudioError, ComponentError) as error:
         raise type(error)(f"{job.source}: {error}") from None
-    picture = job.beside(PICTURE_SUFFIX) if pictures else None
-    with ExitStack() as stack:
-        if picture:  # takes its place after the sound has taken its own
+    picture = job.beside(PICTURE_SUFFIX) if wanted.pictures else None
+    with ExitStack() as stack:  # what else is written takes its place after the sound has
+        if picture:
             drawn = stack.enter_context(write_atomically(picture))
             waves = {"input": recording, "restored": restored}
             if reference is not None:
                 waves["clean original"] = reference
             _draw(drawn, waves, sample_rate)
+        if place is not None and redegraded is not None:
+            written = stack.enter_context(write_atomically(place))
+            audio.write(written, redegraded, sample_rate, like=info)
         started = time.monotonic()
         audio.write(job.target, restored, sample_rate, like=info)
         took_seconds += time.monotonic() - started
-    return Restored(job.source, job.target, info.seconds, took_seconds, picture, before, after)
+    return Restored(
+        job.source, job.target, info.seconds, took_seconds, picture, before, after, place, explained
+    )
 
 
 def measure(
@@ -119,13 +151,32 @@ def measure(
     return numbers
 
 
-def find_references(planned: Sequence[Job], reference: Path) -> dict[Path, Path]:
+def plan_redegraded(
+    planned: Sequence[Job], inputs: Sequence[PathLike], output: PathLike, overwrite: bool = False
+) -> dict[Path, Path]:
+    """Where the re-degraded sound of every recording goes, as `jobs.plan` says of results.
+
+    Raises `AudioError` as that does, and where a restored sound goes to the same place.
+    """
+    found = {job.source: job for job in jobs.plan(inputs, output, overwrite=overwrite)}
+    places = {job.target.resolve() for job in planned}
+    for job in found.values():
+        if job.target.resolve() in places:
+            raise AudioError(
+                f"{job.target}: a restored sound goes there; name another place with --redegraded"
+            )
+    return {job.source: found[job.source].target for job in planned if job.source in found}
+
+
+def find_references(
+    planned: Sequence[Job], reference: Path, option: str = "--reference"
+) -> dict[Path, Path]:
     """The clean original of every recording: the file itself, or the one in the same place.
 
     In a folder another suffix will do. Raises `AudioError` naming a recording that has none.
     """
     if not reference.exists():
-        raise AudioError(f"{reference}: no such file or folder; check the path of --reference")
+        raise AudioError(f"{reference}: no such file or folder; check the path of {option}")
     if reference.is_file():
         if len(planned) > 1:
             raise AudioError(

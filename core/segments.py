@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -207,10 +208,16 @@ def _cut(path: Path, sample_rate: int, samples: int, start: int) -> Tensor:
     return audio.resample(stretch, info.sample_rate, sample_rate)[offset : offset + samples]
 
 
-def label_of(entry: Entry, start: int, samples: int, gain: float) -> Tensor:
-    """The label that the manifest gives the file, an integer, ()."""
-    del start, samples, gain
-    return torch.tensor(entry.label)
+@dataclass(frozen=True)
+class Labels:
+    """The number of a file's label, an integer, ()."""
+
+    numbers: Mapping[str, int]
+
+    def __call__(self, entry: Entry, start: int, samples: int, gain: float) -> Tensor:
+        """The label of the file, wherever the stretch lies."""
+        del start, samples, gain
+        return torch.tensor(self.numbers[entry.label])
 
 
 class _Careful(Dataset["dict[str, Tensor] | SelfRemasterError"]):

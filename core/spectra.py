@@ -193,21 +193,31 @@ def paired_gain(
     Source: SelfRemaster (Interspeech 2022), the baseline of its audio effect transfer.
     Raises `AudioError` for a pair of different lengths, or none at all.
     """
-    curves = []
-    for degraded, clean in pairs:
-        if degraded.shape != clean.shape:
-            raise AudioError(
-                f"a pair of {tuple(degraded.shape)} and {tuple(clean.shape)}; give the same "
-                "speech twice, aligned and equally long"
-            )
-        above, below = (
-            stft(wave.reshape(-1, wave.shape[-1]).double(), size, size // 4).abs()
-            for wave in (degraded, clean)
+    return mean_ratio([ratio_of_pair(*pair, size) for pair in pairs], sample_rate)
+
+
+def ratio_of_pair(degraded: Tensor, clean: Tensor, size: int = DEFAULT_SIZE) -> Tensor:
+    """The mean over frames and channels of |degraded| / (|clean| + 1e-10), for `mean_ratio`.
+
+    Shape: (samples,) or (channels, samples) both -> (size // 2 + 1,), float64.
+    """
+    if degraded.shape != clean.shape:
+        raise AudioError(
+            f"a pair of {tuple(degraded.shape)} and {tuple(clean.shape)}; give the same "
+            "speech twice, aligned and equally long"
         )
-        curves.append((above / (below + TINIEST)).mean(-1).mean(0))
-    if not curves:
+    above, below = (
+        stft(wave.detach().cpu().reshape(-1, wave.shape[-1]).double(), size, size // 4).abs()
+        for wave in (degraded, clean)
+    )
+    return (above / (below + TINIEST)).mean(-1).mean(0)
+
+
+def mean_ratio(ratios: Sequence[Tensor], sample_rate: int) -> Spectrum:
+    """The mean of ratios (bins,), divided by its sum, in dB; raises `AudioError` for none."""
+    if not ratios:
         raise AudioError("no pairs; give the same speech degraded and clean")
-    curve = torch.stack(curves).mean(0)
+    curve = torch.stack(list(ratios)).mean(0)
     curve = curve / curve.sum().clamp(min=TINIEST)
     return Spectrum(20 * curve.clamp(min=10 ** (NOTHING_DB / 20)).log10(), sample_rate)
 

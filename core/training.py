@@ -211,6 +211,7 @@ class Trainer:
             with self.fabric.autocast():
                 losses = next(updates, None)
             if losses is None:
+                self._share_statistics()
                 return
             self._check_finite(losses.total, "loss")
             self._update(losses.update, losses.total)
@@ -242,6 +243,23 @@ class Trainer:
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.view_as(parameter)
 
+    def _share_statistics(self) -> None:
+        """Give all processes the mean of what layers have counted (running means and variances)."""
+        if self.fabric.world_size == 1:
+            return
+        modules = [getattr(self.model, name) for name in self.objective.trained]
+        counted = [
+            buffer
+            for module in (*modules, self.objective)
+            for buffer in module.buffers()
+            if buffer.is_floating_point()
+        ]
+        if counted:
+            shared = self._mean(torch.cat([buffer.flatten() for buffer in counted]))
+            parts = torch.split(shared, [buffer.numel() for buffer in counted])
+            for buffer, part in zip(counted, parts, strict=True):
+                buffer.copy_(part.view_as(buffer))
+
     def _number(self, value: Tensor) -> float:
         """A loss as it is logged: the mean over all processes."""
         return float(self._mean(value.detach()))
@@ -250,7 +268,8 @@ class Trainer:
         """The mean over all processes."""
         if self.fabric.world_size == 1:
             return value
-        return cast("Tensor", self.fabric.all_reduce(value, reduce_op="mean"))
+        # in place: the value may still be needed on the way back
+        return cast("Tensor", self.fabric.all_reduce(value.clone(), reduce_op="mean"))
 
     def _check_finite(self, value: Tensor, what: str) -> None:
         """Stop before a weight is spoiled, in all processes at once."""

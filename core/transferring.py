@@ -17,7 +17,7 @@ from selfremaster.core import audio, jobs
 from selfremaster.core.bundles import fold
 from selfremaster.core.chunks import process_in_chunks
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
-from selfremaster.core.interfaces import AnalysisOutput
+from selfremaster.core.interfaces import AnalysisOutput, Channel
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.levels import normalise_peak, resample
 from selfremaster.core.models import Model, Wave, check_wave, evaluating, match_level
@@ -102,7 +102,7 @@ def hear(
         for batch in _equally_long(chunks):
             found: AnalysisOutput = model.analyse(batch.to(model.device))
             channel = found.channel_features
-            features.append((channel.mean(-1) if channel.ndim == 3 else channel).double().cpu())
+            features.append((channel.mean(-1) if channel.ndim == 3 else channel).cpu().double())
     seconds = torch.tensor([len(chunk) / model.sample_rate for chunk in chunks]).double()
     if source is None:
         content = np.ascontiguousarray(given.float().cpu().numpy()).tobytes()
@@ -168,20 +168,26 @@ def hear_files(
     return jobs.run([Job(path, path, path, path) for path in paths], work)
 
 
-def check_profile(model: Model, profile: ChannelProfile) -> None:
-    """Raise `BundleError` for a profile that another model made, naming both."""
+def check_channel(model: Model) -> Channel:
+    """The channel module; raises `BundleError` for a model without."""
     if model.channel is None:
         raise BundleError("this model has no channel module to put the sound of a recording on")
+    return model.channel
+
+
+def check_profile(model: Model, profile: ChannelProfile) -> None:
+    """Raise `BundleError` for a profile that another model made, naming both."""
+    channel = check_channel(model)
     own = identify(model)
     if own.sha256 != profile.model.sha256:
         raise BundleError(
             f"profile {profile.name!r} was made by model {profile.model}, and this is another "
             f"one ({own.sha256[:8]}); take that model, or make the profile anew"
         )
-    if len(profile.values) != model.channel.channel_dim:
+    if len(profile.values) != channel.channel_dim:
         raise BundleError(
             f"profile {profile.name!r} has {len(profile.values)} values, the model takes "
-            f"{model.channel.channel_dim}; it is damaged"
+            f"{channel.channel_dim}; it is damaged"
         )
 
 
@@ -207,6 +213,7 @@ def redegrade(
     model: Model, wave: Wave, sample_rate: int, profile: ChannelProfile | None = None
 ) -> Wave:
     """Restore a recording and put its sound back; see `Model.redegrade`."""
+    check_channel(model)
     if profile is None:
         profile = make_profile([hear(model, wave, sample_rate)], identify(model))
     else:

@@ -13,7 +13,7 @@ from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import Features, Vocoder
 from selfremaster.core.models import Model
 from selfremaster.registry.building import DEFAULT_CHANNEL_DIM, build, configure
-from selfremaster.registry.compatibility import fill_experiment, fill_part
+from selfremaster.registry.compatibility import fill_experiment, fill_part, version_within
 
 WEIGHTS_PACKAGE = "selfremaster.plugins.weights"
 
@@ -43,9 +43,10 @@ def _resolved(
         return None
     config = configure(kind, fill_part(experiment, kind, spec))
     settings = config.model_dump(mode="json")
+    within = experiment.model_copy(update={"compat": version_within(experiment.compat, kind, spec)})
     for name, nested_kind in nested_parts(type(config)).items():
         if nested_kind != "model":
-            settings[name] = _resolved_nested(nested_kind, getattr(config, name), experiment)
+            settings[name] = _resolved_nested(nested_kind, getattr(config, name), within)
     return ComponentSpec.parse({"name": spec.name, **settings})
 
 

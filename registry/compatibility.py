@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeVar
 
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.experiments import Experiment, Settings
+from selfremaster.registry.building import component_class
 
 Version = Literal["official-v1", "official-v2"]
 Section = TypeVar("Section", bound=Settings)
@@ -47,6 +48,7 @@ TRAIN: Mapping[str, Any] = {
     "clip_gradient": 1.0,
 }
 DATA: Mapping[str, Any] = {"segment_seconds": 2.0, "batch_size": 4}
+SUPERVISED = ("pretrain", "supervised")
 PRETRAIN_TRAIN: Mapping[str, Any] = {**TRAIN, "learning_rate": 5e-3}
 PRETRAIN_DATA: Mapping[str, Any] = {**DATA, "batch_size": 8}
 
@@ -59,7 +61,7 @@ def fill_experiment(experiment: Experiment) -> Experiment:
     version = experiment.compat
     if version is None:
         return experiment
-    pretrains = experiment.objective.name == "pretrain"
+    pretrains = experiment.objective.name in SUPERVISED
     train = _filled(experiment.train, PRETRAIN_TRAIN if pretrains else TRAIN)
     train = train.model_copy(update={"schedule": _filled(train.schedule, SCHEDULE)})
     data = _filled(experiment.data, PRETRAIN_DATA if pretrains else DATA)
@@ -68,19 +70,47 @@ def fill_experiment(experiment: Experiment) -> Experiment:
 
 
 def fill_part(experiment: Experiment, kind: str, spec: ComponentSpec) -> ComponentSpec:
-    """A part with the published settings where it has none of its own; nested parts stay."""
-    version = experiment.compat
-    if version is None:
+    """A part with the published settings where it has none of its own; nested parts stay.
+
+    A part that names its preset gets nothing that this preset sets, nor what goes with another one.
+    """
+    if experiment.compat is None:
         return spec
     name = (kind, spec.name)
-    published = {**PARTS.get(name, {}), **VERSIONS[version].get(name, {})}
+    version = version_within(experiment.compat, kind, spec)
+    published = {**PARTS.get(name, {}), **(VERSIONS[version].get(name, {}) if version else {})}
     if name == ("vocoder", "hifigan") and experiment.model.features.name == "source-filter":
         published["preset"] = "v1-source-filter"
-    if kind == "objective" and spec.name == "pretrain" and version == "official-v1":
+    if name == ("objective", "pretrain") and version == "official-v1":
         # the published pretraining of the source-filter variant has the linear term, too
         linear = experiment.model.features.name == "source-filter"
         published["reconstruction"] = {"name": "multiscale-spectral", "linear": linear}
-    return ComponentSpec.parse({"name": spec.name, **published, **spec.settings})
+    set_by_preset = _set_by_preset(kind, spec)
+    left = {key: value for key, value in published.items() if key not in set_by_preset}
+    return ComponentSpec.parse({"name": spec.name, **left, **spec.settings})
+
+
+def version_within(version: Version | None, kind: str, spec: ComponentSpec) -> Version | None:
+    """The version that a part and the parts in it are of: that of the preset which it names.
+
+    None for a preset of no version, such as ``mended``.
+    """
+    presets = {
+        parts[kind, spec.name]["preset"]: known
+        for known, parts in VERSIONS.items()
+        if (kind, spec.name) in parts
+    }
+    if version is None or not presets or "preset" not in spec.settings:
+        return version
+    return presets.get(str(spec.settings["preset"]))
+
+
+def _set_by_preset(kind: str, spec: ComponentSpec) -> Mapping[str, Any]:
+    """What the preset that a part names sets; nothing where it names none."""
+    if "preset" not in spec.settings:
+        return {}
+    presets = component_class(kind, spec.name).Config.presets
+    return presets.get(str(spec.settings["preset"]), {})
 
 
 def _filled(section: Section, published: Mapping[str, Any]) -> Section:

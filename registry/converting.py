@@ -1,6 +1,5 @@
 """Published checkpoints made into bundles, without executing anything that they hold."""
 
-import hashlib
 import pickle
 import re
 import zipfile
@@ -20,6 +19,7 @@ from selfremaster.core.bundles import load_weights, write_bundle
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.errors import BundleError, ComponentError
 from selfremaster.core.experiments import Experiment
+from selfremaster.core.files import sha256_of
 from selfremaster.core.interfaces import Features
 from selfremaster.core.models import Model
 from selfremaster.registry import published
@@ -29,6 +29,7 @@ from selfremaster.registry.published import Description
 
 SAFE_TORCH = (2, 10)  # before it, files that are read as weights alone could execute code
 LARGEST_BYTES = 4 * 2**30  # with optimizer and MOS predictor, published files have about one
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
 CONTAINERS = ("generator", "state_dict")
 
 
@@ -73,7 +74,7 @@ def convert(
     with _about(path):
         tensors, other = read_tensors(path)
         made = prepare(tensors, path.stem, features=features, keep_lag=keep_lag)
-    notes = {"from": made.told.what, "sha256": _file_hash(path)}
+    notes = {"from": made.told.what, "sha256": sha256_of(path)}
     write_bundle(Path(output), made.model, made.experiment, converted=notes)
     return Converted(
         Path(output),
@@ -94,11 +95,12 @@ def prepare(
     keep_lag: bool = False,
 ) -> Prepared:
     """The model that published weights are for, with these weights; raises `BundleError`."""
-    shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    shapes = _shapes_of(tensors)
     if any(key in shapes for key in published.FIRST_VOCODER):
         told = published.describe_generator(shapes, keep_lag=keep_lag)
     else:
         told = published.describe_remaster(shapes, keep_lag=keep_lag)
+        published.check_label_predictor(shapes)
     model_settings = dict(told.model)
     if features is not None:
         model_settings["features"] = _checked_features(features, told.model["features"])
@@ -110,6 +112,29 @@ def prepare(
     published.check_numbers(ours, told)
     load_weights(model, ours, told.what)
     return Prepared(model, experiment, told, ours, ignored)
+
+
+def _shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The size of every tensor; raises `BundleError` for what is no plain tensor of numbers."""
+    odd = [f"{name} is {kind}" for name, tensor in tensors.items() if (kind := _oddity(tensor))]
+    if odd:
+        known = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
+        raise BundleError(
+            f"{published.shortened(odd)}; convert reads dense tensors of {known}, have the weights "
+            "saved as such"
+        )
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _oddity(tensor: Tensor) -> str | None:
+    """What a tensor is that is none of plain numbers."""
+    if tensor.is_nested:
+        return "nested"
+    if tensor.layout != torch.strided:
+        return str(tensor.layout).removeprefix("torch.").removeprefix("_")
+    if tensor.dtype not in DTYPES:
+        return str(tensor.dtype).removeprefix("torch.")
+    return None if tensor.device.type == "cpu" else f"on the device {tensor.device.type}"
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -217,8 +242,3 @@ def _about(path: Path) -> Iterator[None]:
         yield
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from selfremaster.core.errors import BundleError
@@ -30,6 +31,19 @@ IGNORED: Mapping[str, str] = {
     r"resampler\.": "resampler of that predictor",
 }
 """What is no part of a model, or made anew."""
+
+LABEL_PREDICTOR: Shapes = {
+    "chpredictor.batch_norm.weight": (128,),
+    "chpredictor.batch_norm.bias": (128,),
+    "chpredictor.batch_norm.running_mean": (128,),
+    "chpredictor.batch_norm.running_var": (128,),
+    "chpredictor.batch_norm.num_batches_tracked": (),
+    "chpredictor.in_linear.weight": (256, 128),
+    "chpredictor.in_linear.bias": (256,),
+    "chpredictor.out_linear.weight": (1, 256),
+    "chpredictor.out_linear.bias": (1,),
+}
+"""The predictor of channel labels: left out, and still checked."""
 
 LAST_LINEAR = "encoder.after_linear.weight"
 FIRST_CHANNEL = "channel.down_block1.conv_block1.conv1.weight"
@@ -135,14 +149,42 @@ def check(given: Mapping[str, Tensor], expected: Mapping[str, Tensor], told: Des
         if fault is not None:
             problems.append(f"{_named(name, told)} {fault}")
     if problems:
-        raise BundleError(f"its tensors do not fit: {_shortened(problems)}")
+        raise BundleError(f"its tensors do not fit: {shortened(problems)}")
+
+
+def check_label_predictor(shapes: Shapes) -> None:
+    """Raise `BundleError` where there is a predictor of channel labels unlike the published one."""
+    given = {name: shape for name, shape in shapes.items() if name.startswith("chpredictor.")}
+    if not given:
+        return
+    problems = [f"missing {name}" for name in LABEL_PREDICTOR if name not in given]
+    for name, shape in given.items():
+        wanted = LABEL_PREDICTOR.get(name)
+        if wanted is None:
+            problems.append(f"extra {name}")
+        elif shape != wanted:
+            problems.append(f"{name} is {_size(shape)}, not {_size(wanted)}")
+    if problems:
+        raise BundleError(f"its tensors do not fit: {shortened(problems)}")
 
 
 def check_numbers(given: Mapping[str, Tensor], told: Description) -> None:
-    """Raise `BundleError` listing the tensors that hold NaN or infinity."""
-    odd = [_named(name, told) for name, tensor in given.items() if not tensor.isfinite().all()]
+    """Raise `BundleError` listing the tensors that hold NaN or infinity as a bundle has them.
+
+    That is as float32, and with the norm of weights folded into them. Shapes are to be checked.
+    """
+    odd: list[str] = []
+    for name, tensor in given.items():
+        numbers = tensor.float()
+        if name.endswith(".weight_v"):
+            length = given[name.removesuffix("v") + "g"].float()
+            numbers = numbers * (
+                length / torch.linalg.vector_norm(numbers, dim=(1, 2), keepdim=True)
+            )
+        if not numbers.isfinite().all():
+            odd.append(_named(name, told))
     if odd:
-        raise BundleError(f"holds numbers that are not finite: {_shortened(odd)}")
+        raise BundleError(f"holds numbers that are not finite in float32: {shortened(odd)}")
 
 
 def _fault(name: str, tensor: Tensor, shape: tuple[int, ...]) -> str | None:
@@ -229,9 +271,10 @@ def _size(shape: Iterable[int]) -> str:
 
 def _some(names: Iterable[str]) -> str:
     listed = list(names)
-    return _shortened(listed, 3, ", ") if listed else "none at all"
+    return shortened(listed, 3, ", ") if listed else "none at all"
 
 
-def _shortened(items: list[str], most: int = 8, between: str = "; ") -> str:
+def shortened(items: list[str], most: int = 8, between: str = "; ") -> str:
+    """The first of them, and how many more there are."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return between.join(items[:most]) + more

@@ -1,5 +1,6 @@
 """Run an experiment: its model, objective and speech put together, and trained."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,13 +13,19 @@ from selfremaster.core import manifests
 from selfremaster.core.bundles import Bundle, load_weights
 from selfremaster.core.checkpoints import CHECKPOINT_NAME
 from selfremaster.core.components import ComponentSpec
-from selfremaster.core.corpora import Entry, entries_from, paired
+from selfremaster.core.corpora import Entry, entries_from, number_labels, paired
 from selfremaster.core.errors import BundleError, ExperimentError
-from selfremaster.core.experiments import FOLLOWS, MODULES, Experiment, SourceSettings
+from selfremaster.core.experiments import (
+    FOLLOWS,
+    MODULES,
+    DataSettings,
+    Experiment,
+    SourceSettings,
+)
 from selfremaster.core.feature_caches import FeatureCache, Told, folder_beside
-from selfremaster.core.interfaces import Features, Objective
+from selfremaster.core.interfaces import Features, Loss, Objective
 from selfremaster.core.models import Model
-from selfremaster.core.segments import Beside, SegmentDataset, label_of, loader, stacked
+from selfremaster.core.segments import Beside, Labels, SegmentDataset, loader, stacked
 from selfremaster.core.training import Batch, Progress, Trainer, TrainingData, TrainingResult
 from selfremaster.registry.assembling import assemble, find_bundle, resolve, weightless
 from selfremaster.registry.building import build, configure
@@ -56,6 +63,7 @@ def train(
     _check_streams(resolved, objective)
     model = assemble(resolved)
     _check_modules(resolved, model, objective)
+    _check_rates(model, objective)
     hashes = start_from_bundles(model, resolved)
     data = _data(resolved, objective, model.features, {"start": hashes}, told)
     return Trainer(resolved, model, objective, data, folder, report).run(resume=resume)
@@ -117,7 +125,9 @@ def _check_same_part(module: str, wanted: Experiment, found: Experiment, referen
         mine, theirs = getattr(wanted.model, name), getattr(found.model, name)
         if theirs is None:
             raise BundleError(f"start.{module}: bundle {reference!r} has no {name}")
-        if mine.name != theirs.name or configure(kind, mine) != configure(kind, theirs):
+        if mine.name != theirs.name or not configure(kind, mine).starts_from(
+            configure(kind, theirs)
+        ):
             raise BundleError(
                 f"start.{module}: {name} of bundle {reference!r} is {_brief(kind, theirs)}, the "
                 f"experiment asks for {_brief(kind, mine)}; set model.{name} to the same"
@@ -155,12 +165,30 @@ def _check_modules(experiment: Experiment, model: Model, objective: Objective) -
                 f"{name} {spec.name} is used as it is, and nobody has trained its weights; set "
                 f"start.{name} to a bundle"
             )
+    for name in objective.passes_through:
+        if not getattr(getattr(model, name), "differentiable", True):
+            raise ExperimentError(
+                f"objective {experiment.objective.name} learns through the {name}, and "
+                f"{getattr(experiment.model, name).name} lets no gradient through; take another "
+                "one, such as hifigan or ddsp"
+            )
     output = experiment.model.output
     if output is not None and not weightless("vocoder", output, model.features):
         raise ExperimentError(
             f"model.output: nobody has trained the weights of {output.name}; take a vocoder "
             f"without any, or leave it out for the model's own"
         )
+
+
+def _check_rates(model: Model, objective: Objective) -> None:
+    """A loss hears waves at the model's rate, whatever its settings say."""
+    for name, part in objective.named_modules():
+        counted_on = part.sample_rate if isinstance(part, Loss) else None
+        if counted_on not in (None, model.sample_rate):
+            raise ExperimentError(
+                f"objective.{name} counts on waves at {counted_on} Hz, and the model's are at "
+                f"{model.sample_rate} Hz; set its sample_rate, or that of its features, to that"
+            )
 
 
 def _check_streams(experiment: Experiment, objective: Objective) -> None:
@@ -230,12 +258,12 @@ def _dataset(
     beside: dict[str, Beside] = {}
     for stream, needed in objective.needs.items():
         if LABEL in needed:
-            _check_labelled(stream, sources[stream])
-            beside[f"{stream}/{LABEL}"] = label_of
+            beside[f"{stream}/{LABEL}"] = Labels(_label_numbers(experiment.data, stream))
         words = [word for word in needed if word != LABEL]
         if features.cached and words:
             folder = experiment.data.features_folder or _folder_beside(sources[stream])
-            cache = FeatureCache(features, folder)
+            # of its own: the model's moves to the device
+            cache = FeatureCache(copy.deepcopy(features).cpu(), folder)
             cache.fill(streams[stream], words, told=told)
             beside |= {f"{stream}/{word}": cache.rows(word) for word in words}
     return SegmentDataset(
@@ -250,12 +278,20 @@ def _dataset(
     )
 
 
-def _check_labelled(stream: str, source: SourceSettings) -> None:
-    if source.label is None:
+def _label_numbers(data: DataSettings, stream: str) -> dict[str, int]:
+    """The labels of a stream, those of its held-out speech included."""
+    sources = [given[stream] for given in (data.streams(), data.held_out()) if stream in given]
+    columns = [
+        (source.manifest, source.label)
+        for source in sources
+        if source.manifest is not None and source.label is not None
+    ]
+    if len(columns) < len(sources):
         raise ExperimentError(
-            f"the objective learns labels of the {stream} speech; set data.{stream}.label to the "
-            "column of the manifest that has them"
+            f"the objective learns labels of the {stream} speech; set label to the column of the "
+            f"manifest that has them, for data.{stream} and for data.held_out_{stream}"
         )
+    return number_labels(columns)
 
 
 def _folder_beside(source: SourceSettings) -> Path:

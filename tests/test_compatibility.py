@@ -132,6 +132,7 @@ def test_an_unknown_version_is_told() -> None:
 
 def test_every_published_objective_has_an_experiment() -> None:
     assert {path.stem for path in PAPERS} >= {
+        "paper-v1-supervised",
         "paper-v1-pretrain",
         "paper-v1-ssl-dual",
         "paper-v1-ssl-step",

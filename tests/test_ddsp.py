@@ -89,7 +89,8 @@ def test_pulses_have_equal_harmonics_below_half_the_rate_and_nothing_else(f0_hz:
     assert amplitude[between].max() < 2e-3 * expected
     fading, whole = math.modf(RATE_HZ / 2 / f0_hz)
     power = (whole - 1 + fading**2) * 2 * f0_hz / RATE_HZ  # near 1, where there are many
-    assert wave.square().mean() == pytest.approx(power, abs=0.01)
+    broken = 1 / f0_hz  # the second does not hold a whole number of pulses
+    assert wave.square().mean() == pytest.approx(power, abs=0.005 + broken)
 
 
 def test_pulses_do_not_drift_in_two_million_samples() -> None:

@@ -1,7 +1,7 @@
 """Manifests say what a corpus holds, and a file stays in its split."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfremaster.core import audio, manifests
-from selfremaster.core.corpora import entries_from
+from selfremaster.core.corpora import entries_from, number_labels, paired
 from selfremaster.core.errors import AudioError, ExperimentError
 from selfremaster.core.splits import SPLITS, draw_splits
 
@@ -278,3 +278,55 @@ def test_an_empty_choice_says_what_there_is(tmp_path: Path) -> None:
     ]:
         with pytest.raises(ExperimentError, match=message):
             entries_from(**settings_given)  # type: ignore[arg-type]  # a wrong value, on purpose
+
+
+# pairs and labels
+
+
+def write_corpus(folder: Path, suffix: str, rate: int, names: Sequence[str]) -> Path:
+    for number, name in enumerate(names):
+        wave = torch.full((1, (number + 1) * rate // 10), 0.1)
+        audio.write(folder / f"{name}.{suffix}", wave, rate)
+    listed = folder.with_suffix(".csv")  # beside the folder, whose name its paths begin with
+    rows = [f"{folder.name}/{name}.{suffix},train" for name in names]
+    listed.write_text("\n".join(["path,split", *rows]) + "\n", encoding="utf-8")
+    return listed
+
+
+def test_pairs_are_matched_by_path_below_the_folder_that_all_of_a_manifest_lie_in(
+    tmp_path: Path,
+) -> None:
+    names = ["ann/one", "ann/two", "bert/one"]
+    clean = entries_from(manifest=write_corpus(tmp_path / "clean", "flac", 8000, names))
+    tapes = entries_from(manifest=write_corpus(tmp_path / "tapes", "wav", 16000, names[:2]))
+    degraded, originals = paired(tapes, clean)
+    assert [entry.path.stem for entry in degraded] == ["one", "two"]
+    with pytest.raises(ExperimentError, match="have no clean version of the same path"):
+        paired(clean, tapes)
+    full = entries_from(manifest=write_corpus(tmp_path / "discs", "wav", 16000, names))
+    assert [entry.path.parts[-2:] for entry in paired(full, clean)[1]] == [
+        ("ann", "one.flac"),
+        ("ann", "two.flac"),
+        ("bert", "one.flac"),
+    ]
+    with pytest.raises(ExperimentError, match="is there with several suffixes; keep one"):
+        paired(full, [*clean, clean[0]])
+    longer = [clean[0]._replace(seconds=9.0), *clean[1:]]
+    with pytest.raises(ExperimentError, match=r"lasts 0\.10 s and .* 9\.00 s; pairs are"):
+        paired(full, longer)
+    assert len(originals) == 2
+
+
+def test_labels_are_numbers_or_numbered_over_all_manifests(tmp_path: Path) -> None:
+    def write_rows(name: str, labels: Sequence[str]) -> Path:
+        path = tmp_path / name
+        rows = [f"{number}.wav,train,{label}" for number, label in enumerate(labels)]
+        path.write_text("\n".join(["path,split,tape", *rows]) + "\n", encoding="utf-8")
+        return path
+
+    numbers = write_rows("numbers.csv", ["10", "2", "7"])
+    assert number_labels([(numbers, "tape")]) == {"10": 10, "2": 2, "7": 7}
+    first, second = write_rows("a.csv", ["red", "blue"]), write_rows("b.csv", ["green", ""])
+    assert number_labels([(first, "tape"), (second, "tape")]) == {"blue": 0, "green": 1, "red": 2}
+    with pytest.raises(ExperimentError, match=r"no column 'reel'; known: speaker, tape"):
+        number_labels([(first, "reel")])

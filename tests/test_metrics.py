@@ -25,7 +25,11 @@ NAMES = [
     for info in sr.list_components("metric")
     if "model" not in nested_parts(component_class("metric", info.name).Config).values()
 ]
-COMPARING = [name for name in NAMES if sr.build("metric", name).needs_reference]
+COMPARING = [
+    name
+    for name in NAMES
+    if issubclass(part := component_class("metric", name), Metric) and part.needs_reference
+]
 RATE = 16000
 
 

@@ -60,9 +60,9 @@ def _norm(module: nn.Module | None) -> float:
 
 
 def test_losses_gradients_and_statistics_equal_the_published_ones(
-    model: Model, reference: dict[str, npt.NDArray[np.float64]]
+    experiment: Experiment, model: Model, reference: dict[str, npt.NDArray[np.float64]]
 ) -> None:
-    objective = build("objective", "ssl-dual:preset=v1")
+    objective = build("objective", experiment.objective)
     model.eval()
     assert model.analyzer is not None
     assert model.channel is not None

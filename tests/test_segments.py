@@ -13,7 +13,7 @@ from torch import Tensor
 
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError, ExperimentError
-from selfremaster.core.segments import Entry, SegmentDataset, cut, label_of, loader
+from selfremaster.core.segments import Entry, Labels, SegmentDataset, cut, loader
 
 RATE = 16000
 SEGMENT = 1600
@@ -245,12 +245,12 @@ def test_stretches_begin_on_the_grid_and_numbers_beside_them_know_where(
 
 
 def test_batches_hold_the_labels_of_the_files(entries: list[Entry]) -> None:
-    labelled = [entry._replace(label=number) for number, entry in enumerate(entries)]
-    dataset = SegmentDataset(
-        {"degraded": labelled}, RATE, SEGMENT, beside={"degraded/label": label_of}
-    )
+    labelled = [entry._replace(label=f"tape {number}") for number, entry in enumerate(entries)]
+    numbers = {entry.label: number + 3 for number, entry in enumerate(labelled)}
+    beside = {"degraded/label": Labels(numbers)}
+    dataset = SegmentDataset({"degraded": labelled}, RATE, SEGMENT, beside=beside)
     batch = batches(dataset, 1)[0]
-    wanted = [dataset.place("degraded", item)[0].label for item in range(2)]
+    wanted = [numbers[dataset.place("degraded", item)[0].label] for item in range(2)]
     assert batch["degraded/label"].tolist() == wanted
 
 

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import Tensor
+from torch import Tensor, nn
 
 from selfremaster.core.bundles import read_bundle, write_bundle
 from selfremaster.core.checkpoints import CHECKPOINT_NAME, checkpoint_step
@@ -20,9 +20,11 @@ from selfremaster.core.errors import BundleError, ExperimentError, TrainingError
 from selfremaster.core.experiments import Experiment, TrainSettings
 from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.schedules import Schedule
-from selfremaster.core.tensorfiles import read_tensors
+from selfremaster.core.tensorfiles import read_tensors, write_tensors
+from selfremaster.core.training import Trainer, TrainingData
 from selfremaster.plugins.objectives.ssl_dual import SslDual
 from selfremaster.registry.assembling import assemble, resolve
+from selfremaster.registry.building import build
 from selfremaster.registry.runs import train
 from tests import tiny
 
@@ -134,6 +136,45 @@ def test_two_processes_learn_as_one_with_the_batch_of_both(speech: Path, tmp_pat
     first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in first.items():
         torch.testing.assert_close(value, second[name], atol=2e-4, rtol=1e-3)
+    alone, together = (
+        {tuple(row[:3]): float(row[3]) for row in _log(tmp_path / name)[1:]}
+        for name in ("one", "two")
+    )
+    assert together == pytest.approx(alone, rel=2e-3)  # the log tells the mean of both
+
+
+class _TwoProcesses:
+    """Stands for a device of two processes, of which the other one has only zeros."""
+
+    world_size = 2
+
+    def all_reduce(self, value: Tensor, reduce_op: str) -> Tensor:
+        assert reduce_op == "mean"
+        return value.mul_(0.5)  # in place, as the real one
+
+
+def test_several_processes_share_gradients_and_statistics_and_spoil_nothing(
+    speech: Path, tmp_path: Path
+) -> None:
+    analyzer = {**tiny.ANALYZER, "norm": "batch"}
+    experiment = resolve(tiny.experiment(speech, model={"analyzer": analyzer}))
+    model, objective = assemble(experiment), build("objective", experiment.objective)
+    trainer = Trainer(experiment, model, objective, TrainingData(lambda *_: iter(())), tmp_path)
+    trainer.fabric = cast("Any", _TwoProcesses())
+    loss = torch.ones(())
+    assert trainer._mean(loss) == 0.5
+    assert loss == 1  # what is still needed on the way back stays as it was
+    first, second = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
+    first.grad = torch.full((2,), 4.0)
+    trainer._share_gradients([first, second])
+    assert first.grad.tolist() == [2, 2]
+    assert second.grad is not None
+    assert second.grad.tolist() == [0, 0, 0]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer._share_statistics()
+    for name, value in model.state_dict().items():
+        share = 0.5 if name.endswith(("running_mean", "running_var")) else 1
+        torch.testing.assert_close(value, share * before[name])
 
 
 def test_a_run_is_not_overwritten_by_another(speech: Path, tmp_path: Path) -> None:
@@ -158,6 +199,23 @@ def test_a_checkpoint_of_another_experiment_is_refused_and_nothing_is_changed(
     with pytest.raises(ExperimentError, match=words):
         train(tiny.experiment(speech, **changes), tmp_path, resume=True)
     assert {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_checkpoint_from_before_a_setting_was_there_says_so(speech: Path, tmp_path: Path) -> None:
+    train(tiny.experiment(speech), tmp_path)
+    tensors, header = read_tensors(tmp_path / CHECKPOINT_NAME)
+    del header["experiment"]["objective"]["beta"]
+    write_tensors(tmp_path / CHECKPOINT_NAME, tensors, header)
+    with pytest.raises(
+        ExperimentError, match=r"earlier version, which had no objective\.beta; begin"
+    ):
+        train(tiny.experiment(speech), tmp_path, resume=True)
+
+
+def test_a_vocoder_that_lets_no_gradient_through_is_refused(speech: Path, tmp_path: Path) -> None:
+    model = {"features": "source-filter", "vocoder": "world"}
+    with pytest.raises(ExperimentError, match="learns through the vocoder, and world lets no grad"):
+        train(tiny.experiment(speech, model=model, start={}), tmp_path)
 
 
 def test_a_checkpoint_is_not_taken_further_with_another_vocoder(

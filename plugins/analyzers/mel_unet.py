@@ -24,7 +24,7 @@ from selfremaster.plugins.analyzers.blocks import (
     initialise,
     make_convolution,
 )
-from selfremaster.plugins.analyzers.norms import Norm
+from selfremaster.plugins.analyzers.norms import Norm, splits_domains
 
 LEVEL_STEP = 4.0  # nepers that count as one inside the network: about twice the spread of speech
 
@@ -61,6 +61,10 @@ class MelUNetConfig(ComponentConfig):
             "a log-mel, the smooth part of a mel-cepstrum), where it tells any"
         ),
     ] = True
+
+    def starts_from(self, found: ComponentConfig) -> bool:
+        """From the same settings, or from `batch` where two domains are to be told apart now."""
+        return super().starts_from(found) or splits_domains(self, found)
 
     def style(self) -> Style:
         """What all blocks have in common."""

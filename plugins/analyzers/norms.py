@@ -1,6 +1,5 @@
 """What hidden maps are normalised over, among it batches of two domains kept apart."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import torch
@@ -8,6 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from selfremaster.core.components import ComponentConfig
 from selfremaster.core.domains import current_domain
 
 Norm = Annotated[
@@ -19,6 +19,7 @@ Norm = Annotated[
     ),
 ]
 
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 MOMENTUM = 0.01  # of the running statistics, as published
 GROUP_CHANNELS = 8
 
@@ -40,16 +41,38 @@ def make_norm(norm: Norm, dims: int, channels: int, momentum: float = MOMENTUM) 
     )
 
 
+def splits_domains(config: ComponentConfig, found: ComponentConfig) -> bool:
+    """Whether a network differs from one that was found in telling two domains apart alone.
+
+    Its weights are those of the other, and both domains begin with the statistics of its batches.
+    """
+    kept, own = found.model_dump(), config.model_dump()
+    norms = kept.pop("norm", None), own.pop("norm", None)
+    return type(config) is type(found) and norms == ("batch", "batch-by-domain") and kept == own
+
+
 class RunningStatistics(nn.Module):
-    """The means and variances of channels, as far as they have been heard."""
+    """The means and variances of channels, and how many batches they were heard in."""
 
     running_mean: Tensor
     running_var: Tensor
+    num_batches_tracked: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
+        self.register_buffer("num_batches_tracked", torch.tensor(0))
+
+    def follow(self, other: "RunningStatistics") -> None:
+        """Be the other's as long as there are none of one's own."""
+        unheard = self.num_batches_tracked == 0
+        for own, others in (
+            (self.running_mean, other.running_mean),
+            (self.running_var, other.running_var),
+        ):
+            # by .data: gradients need none of them, but would be refused where they have changed
+            own.data.copy_(torch.where(unheard, others, own))
 
 
 class BatchNormByDomain(RunningStatistics):
@@ -57,7 +80,8 @@ class BatchNormByDomain(RunningStatistics):
 
     Recordings and clean speech through the channel module are heard by the same weights, but their
     means and variances are not mixed; `selfremaster.core.domains.in_domain` says which it is.
-    Outside of it, as when recordings are restored, the statistics of recordings are used. Weights
+    Outside of it, as when recordings are restored, the statistics of recordings are used. A domain
+    that was never heard in training has the statistics of the other, and goes on from them. Weights
     learned with ordinary batch normalisation load: both domains begin with its statistics.
 
     Shape: (batch, channels, sizes) -> the same.
@@ -65,11 +89,14 @@ class BatchNormByDomain(RunningStatistics):
 
     >>> from selfremaster.core.domains import in_domain
     >>> norm = BatchNormByDomain(1, momentum=0.5)
-    >>> with in_domain("simulated"):
-    ...     norm(torch.tensor([[[1.0, 3.0]]])).detach().round(decimals=2).tolist()
+    >>> norm(torch.tensor([[[1.0, 3.0]]])).detach().round(decimals=2).tolist()
     [[[-1.0, 1.0]]]
     >>> norm.running_mean.item(), norm.simulated.running_mean.item()
-    (0.0, 1.0)
+    (1.0, 1.0)
+    >>> with in_domain("simulated"):
+    ...     _ = norm(torch.tensor([[[5.0, 5.0]]]))
+    >>> norm.running_mean.item(), norm.simulated.running_mean.item()
+    (1.0, 3.0)
     """
 
     def __init__(self, channels: int, momentum: float = MOMENTUM) -> None:
@@ -81,8 +108,10 @@ class BatchNormByDomain(RunningStatistics):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The map, normalised: in training over its batch, else by its domain's statistics."""
-        heard = self.simulated if current_domain() == "simulated" else self
-        return functional.batch_norm(
+        heard, other = (self, self.simulated)
+        if current_domain() == "simulated":
+            heard, other = other, heard
+        normalised = functional.batch_norm(
             hidden,
             heard.running_mean,
             heard.running_var,
@@ -91,6 +120,10 @@ class BatchNormByDomain(RunningStatistics):
             self.training,
             self.momentum,
         )
+        if self.training:
+            heard.num_batches_tracked += 1
+            other.follow(heard)
+        return normalised
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any
@@ -101,10 +134,8 @@ class BatchNormByDomain(RunningStatistics):
 
 def _split_statistics(state_dict: dict[str, Any], prefix: str) -> None:
     """Make the tensors of ordinary batch normalisation those of one by domain, in place."""
-    known: Mapping[str, Any] = state_dict
-    if f"{prefix}num_batches_tracked" not in known:
+    if any(name.startswith(f"{prefix}simulated.") for name in state_dict):
         return
-    del state_dict[f"{prefix}num_batches_tracked"]
-    for name in ("running_mean", "running_var"):
-        if f"{prefix}{name}" in known:
-            state_dict[f"{prefix}simulated.{name}"] = known[f"{prefix}{name}"]
+    for name in STATISTICS:
+        if f"{prefix}{name}" in state_dict:
+            state_dict[f"{prefix}simulated.{name}"] = state_dict[f"{prefix}{name}"]

@@ -26,7 +26,7 @@ from selfremaster.plugins.analyzers.blocks import (
     make_convolution,
 )
 from selfremaster.plugins.analyzers.conditions import Condition
-from selfremaster.plugins.analyzers.norms import Norm
+from selfremaster.plugins.analyzers.norms import Norm, splits_domains
 
 
 class UNet1dConfig(ComponentConfig):
@@ -81,6 +81,10 @@ class UNet1dConfig(ComponentConfig):
             "learning from fresh weights may then stay where analysis and channel do nothing"
         ),
     ] = False
+
+    def starts_from(self, found: ComponentConfig) -> bool:
+        """From the same settings, or from `batch` where two domains are to be told apart now."""
+        return super().starts_from(found) or splits_domains(self, found)
 
 
 class UNet1d(Channel):

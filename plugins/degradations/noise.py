@@ -17,6 +17,7 @@ from selfremaster.core.damage import (
     ValueOrChoices,
     ValueOrRange,
     back_to,
+    draw_chance,
     draw_settings,
     in_double,
     over_peak,
@@ -108,13 +109,13 @@ class Noise(SettledDegradation):
         drawn = draw_settings(self.config, generator)
         if self.config.folder is None:
             if drawn["seed"] is None:
-                drawn["seed"] = int(_chance(generator) * SEEDS)
+                drawn["seed"] = int(draw_chance(generator) * SEEDS)
             return drawn
         if drawn["file"] is None:
             names = noise_files(self.config.folder)
-            drawn["file"] = names[int(_chance(generator) * len(names))]
+            drawn["file"] = names[int(draw_chance(generator) * len(names))]
         if drawn["start"] is None:
-            drawn["start"] = _chance(generator)
+            drawn["start"] = draw_chance(generator)
         return drawn
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
@@ -184,8 +185,3 @@ def _told(values: Mapping[str, Any], name: str) -> Any:
     if values[name] is None:
         raise ComponentError(f"{name} is to be drawn; give apply() the parameters that draw() gave")
     return values[name]
-
-
-def _chance(generator: Generator) -> float:
-    drawn = torch.rand((), generator=generator, dtype=torch.float64, device=generator.device)
-    return float(drawn)

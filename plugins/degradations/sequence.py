@@ -6,12 +6,11 @@ from collections.abc import Sequence as Several
 from itertools import accumulate
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
 from selfremaster.core.components import DegradationSpec
-from selfremaster.core.damage import PeakDb, back_to, in_double, to_peak
+from selfremaster.core.damage import PeakDb, back_to, draw_chance, in_double, to_peak
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import (
     ComponentConfig,
@@ -63,6 +62,7 @@ class Sequence(Degradation):
     Source: random augmentation as in IEEE Access 2024.
     Raises `ComponentError` for parameters that do not fit the steps.
 
+    >>> import torch
     >>> from selfremaster.plugins.degradations.clip import Clip, ClipConfig
     >>> halves = [Clip(ClipConfig(ratio=0.5)), Clip(ClipConfig(ratio=0.5))]
     >>> twice = Sequence(SequenceConfig(), halves)
@@ -96,9 +96,9 @@ class Sequence(Degradation):
     def _choose(self, generator: Generator) -> list[bool]:
         chances = self.config.chances or (1.0,) * len(self.steps)
         if self.config.choose == "all":
-            return [chance >= 1 or _chance(generator) < chance for chance in chances]
+            return [chance >= 1 or draw_chance(generator) < chance for chance in chances]
         limits = list(accumulate(chances))
-        chosen = min(bisect_right(limits, _chance(generator) * limits[-1]), len(limits) - 1)
+        chosen = min(bisect_right(limits, draw_chance(generator) * limits[-1]), len(limits) - 1)
         return [number == chosen for number in range(len(limits))]
 
     def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
@@ -135,8 +135,3 @@ class Sequence(Degradation):
             )
         found: Several[Mapping[str, Any] | None] = drawn
         return found
-
-
-def _chance(generator: Generator) -> float:
-    drawn = torch.rand((), generator=generator, dtype=torch.float64, device=generator.device)
-    return float(drawn)

@@ -44,6 +44,7 @@ class MelL1(Loss):
     def __init__(self, config: MelL1Config, features: Features) -> None:
         super().__init__(config)
         self.features = features
+        self.sample_rate = features.sample_rate
 
     def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
         """The mean absolute difference of the log-mel spectrograms."""

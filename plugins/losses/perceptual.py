@@ -60,6 +60,7 @@ class Perceptual(Loss):
 
     def __init__(self, config: PerceptualConfig, predictor: Metric) -> None:
         super().__init__(config)
+        self.sample_rate = config.sample_rate
         if not isinstance(predictor, QualityPredictor):
             raise ComponentError(
                 f"predictor {type(predictor).__name__} lets no gradient through; take a metric "

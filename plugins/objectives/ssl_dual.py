@@ -103,6 +103,7 @@ class SslDual(Objective):
 
     Config = SslDualConfig
     config: SslDualConfig
+    passes_through = ("vocoder",)
 
     def __init__(
         self,

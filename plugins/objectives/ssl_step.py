@@ -54,6 +54,7 @@ class SslStep(Objective):
     needs = MappingProxyType({"degraded": ("source",)})
     trained = ("analyzer", "channel")
     uses = ("vocoder",)
+    passes_through = ("vocoder",)
 
     def __init__(self, config: SslStepConfig, reconstruction: Loss) -> None:
         super().__init__(config)

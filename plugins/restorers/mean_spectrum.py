@@ -13,7 +13,8 @@ from selfremaster.core.folders import find_audio
 from selfremaster.core.interfaces import Restorer
 from selfremaster.core.jobs import Failure
 from selfremaster.core.models import match_level
-from selfremaster.core.profiles import JSON, TENSORS, SpectralProfile
+from selfremaster.core.profile_files import JSON, TENSORS
+from selfremaster.core.profiles import SpectralProfile
 from selfremaster.core.spectra import (
     Spectrum,
     apply_gain,

@@ -51,15 +51,11 @@ def convert(
 
     Nothing that the file holds is executed; every tensor must fit the published model.
     """
-    from selfremaster.core.errors import BundleError
+    from selfremaster.core.files import check_place
     from selfremaster.registry import converting
 
-    if output.is_dir():
-        raise BundleError(
-            f"{output}: is a folder; name a file, such as {output / 'v1.safetensors'}"
-        )
-    if output.exists() and not overwrite:
-        raise BundleError(f"{output}: exists already; add --overwrite, or name another file")
+    originals = [checkpoint] if checkpoint.exists() else []
+    check_place(output, overwrite, "v1.safetensors", originals)
     made = converting.convert(checkpoint, output, features=features, keep_lag=keep_lag)
     if as_json:
         say_json(_as_json(made))
