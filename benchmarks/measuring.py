@@ -41,9 +41,14 @@ class Contestant(NamedTuple):
     spec: ComponentSpec
     told: bool = False  # whether it is told the clean original
 
+    @property
+    def folder_name(self) -> str:
+        """The folder that its versions lie in."""
+        return re.sub(r"\W+", "-", self.label)
+
     def place(self, folder: Path, clip: Clip) -> Path:
         """Where its version of a clip lies."""
-        return folder / re.sub(r"\W+", "-", self.label) / f"{clip.name}.wav"
+        return folder / self.folder_name / f"{clip.name}.wav"
 
 
 class Cost(NamedTuple):

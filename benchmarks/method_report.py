@@ -28,6 +28,8 @@ def report(
         *_caveats(given.caveats),
         "## Restoring",
         *_restoring(rows, directions),
+        f"The first seconds of a test file of the reader ({given.conditions[0]}):",
+        f"![Spectrograms: clean, damaged, restored]({given.output.with_suffix('.png').name})",
         "## Audio effect transfer",
         _transfer(plan),
         "## Training",

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from selfremaster.benchmarks import method_report, method_transfer
+from selfremaster.benchmarks import method_report, method_transfer, pictures
 from selfremaster.benchmarks.measuring import (
     Clip,
     Contestant,
@@ -33,7 +33,7 @@ from selfremaster.benchmarks.method_runs import (
     check_speakers,
     train_all,
 )
-from selfremaster.core import manifests
+from selfremaster.core import audio, manifests
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.degrading import Step
 from selfremaster.core.errors import SelfRemasterError
@@ -42,6 +42,7 @@ from selfremaster.registry.building import build
 
 METRICS = ("lsd", "mel-l1", "pesq", "estoi")
 SCORES_NAME = "scores.jsonl"
+PICTURE_SECONDS = 5
 
 
 class TestSet(NamedTuple):
@@ -153,7 +154,23 @@ def run(plan: Plan, given: argparse.Namespace) -> None:
             temporary.write_text(text, encoding="utf-8")
         with write_atomically(given.output.with_suffix(".csv")) as temporary:
             temporary.write_text(method_report.table(read_scores(plan)), encoding="utf-8")
+        draw(plan, given.conditions[0], given.output.with_suffix(".png"))
         print(given.output)
+
+
+def draw(plan: Plan, condition: str, path: Path) -> None:
+    """Spectrograms of the first test file: clean, damaged, and restored by the last systems."""
+    name, clean = clean_files(plan, SETS[0])[0]
+    restored = plan.work / "restored" / condition / SETS[0].name
+    shown = [
+        one for one in contestants(plan, condition) if one.label.endswith(("input", SYSTEMS[-1]))
+    ]
+    places = {"clean": clean}
+    places |= {one.label: restored / one.folder_name / f"{name}.wav" for one in shown}
+    read = {label: audio.read(place) for label, place in places.items()}
+    rate = read["clean"][1]
+    waves = {label: wave[0, : PICTURE_SECONDS * rate] for label, (wave, _) in read.items()}
+    pictures.write_small_spectrograms(path, waves, rate)
 
 
 def parser() -> argparse.ArgumentParser:

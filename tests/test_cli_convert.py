@@ -134,3 +134,26 @@ def test_wrong_use_is_told(generator: Path) -> None:
     ):
         assert words in run("convert", *arguments).error
     assert left_behind(folder) == ["bundle", "g_03"]
+
+
+@pytest.mark.parametrize("through", ["itself", "symlink", "hard link", "other spelling"])
+def test_the_checkpoint_is_never_overwritten(generator: Path, through: str) -> None:
+    before = generator.read_bytes()
+    output = generator if through == "itself" else generator.parent / "link"
+    if through == "symlink":
+        output.symlink_to(generator)
+    elif through == "hard link":
+        output.hardlink_to(generator)
+    elif through == "other spelling":
+        output = generator.parent / ".." / generator.parent.name / generator.name
+    for options in ((), ("--overwrite",)):
+        error = run("convert", generator, "--output", output, *options).error
+        assert "is an input itself; originals are never overwritten" in error
+    assert generator.read_bytes() == before
+
+
+def test_a_checkpoint_that_is_not_there_is_told_before_a_bundle_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "bundle").write_text("mine", encoding="utf-8")
+    options = ("--output", tmp_path / "bundle", "--overwrite")
+    assert "no such file" in run("convert", tmp_path / "none", *options).error
+    assert (tmp_path / "bundle").read_text(encoding="utf-8") == "mine"

@@ -1,14 +1,17 @@
 """What `compat` fills in, what it leaves alone, and the published experiments."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from selfremaster.core.corpora import entries_from, paired
 from selfremaster.core.errors import ExperimentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.registry.assembling import resolve
 from selfremaster.registry.building import build, configure
+from tests.cli import run, write_tone
 
 PAPERS = sorted((Path(__file__).parents[1] / "examples" / "experiments").glob("paper-*.yaml"))
 UTTERANCES = 4950  # of JSUT BASIC5000, for training
@@ -52,6 +55,9 @@ FILLED: list[tuple[str, str, str, Any]] = [
     (V2, "pretrain", "objective.feature", "feature-l1"),
     (V1, "pretrain", "train.learning_rate", 5e-3),
     (V1, "pretrain", "data.batch_size", 8),
+    (V1, "supervised", "train.learning_rate", 5e-3),
+    (V1, "supervised", "data.batch_size", 8),
+    (V1, "supervised", "objective.degradation.mode", "companded"),
     (V1, "ssl-dual", "train.learning_rate", 1e-3),
     (V1, "ssl-dual", "data.batch_size", 4),
     (V1, "ssl-dual", "data.segment_seconds", 2),
@@ -94,6 +100,61 @@ def test_what_is_said_stays_said() -> None:
     assert {path: settings(mine, path) for path in told} == told
 
 
+@pytest.mark.parametrize("name", ["ssl-dual", "semi", "pretrain"])
+@pytest.mark.parametrize(("compat", "preset"), [(V1, "v2"), (V2, "v1"), (V1, "v1"), (V2, "v2")])
+def test_a_preset_that_is_named_is_whole(name: str, compat: str, preset: str) -> None:
+    """What is learned is that of the version of the preset, and nothing of the other one's."""
+    mine = resolved(compat=compat, objective=f"{name}:preset={preset}")
+    of_preset = resolved(compat=f"official-{preset}", objective=name)
+    assert mine.objective == of_preset.objective
+    assert mine.model.peak_db == (-3 if compat == V1 else 0)
+    assert resolve(mine) == mine
+
+
+def test_a_preset_of_no_version_is_not_filled() -> None:
+    """Mended: the first version with the spectra of the second."""
+    for compat in (V1, V2):
+        mine = resolved(compat=compat, objective="ssl-dual:preset=mended")
+        assert mine.objective == resolved(objective="ssl-dual:preset=mended").objective
+        assert settings(mine, "objective.reconstruction.eps") == 1e-5
+        assert settings(mine, "objective.feature") == "feature-l1"
+        assert resolve(mine) == mine
+
+
+def test_a_preset_of_a_nested_part_holds_in_that_part_alone() -> None:
+    reconstruction = "multiscale-spectral:preset=v2"
+    given = {"name": "ssl-dual", "reconstruction": reconstruction}
+    mine = resolved(compat=V1, objective=given)
+    assert settings(mine, "objective.preset") == "v1"
+    assert settings(mine, "objective.reconstruction.eps") == 1e-5
+    assert len(settings(mine, "objective.reconstruction.sizes")) == 6
+
+
+def test_what_a_preset_leaves_open_is_still_filled() -> None:
+    """HiFi-GAN's v2 is one of its sizes, and no version of what is published here."""
+    vocoder = settings(resolved(compat=V1, model={"vocoder": "hifigan:preset=v2"}), "model.vocoder")
+    assert (vocoder["preset"], vocoder["initial_channels"]) == ("v2", 128)
+    assert vocoder["lag_samples"] == 0
+    analyzer = settings(resolved(compat=V1, model={"analyzer": "unet2d:preset=small"}), "model")
+    assert analyzer["analyzer"] == settings(
+        resolved(model={"analyzer": "unet2d:preset=small"}), "model.analyzer"
+    )
+
+
+def test_pretraining_of_the_first_version_knows_its_features_whoever_names_the_preset() -> None:
+    pytest.importorskip("pyworld")
+    model = {"features": "source-filter"}
+    linear = {
+        (compat, preset): settings(
+            resolved(compat=compat, objective=f"pretrain:preset={preset}", model=model),
+            "objective.reconstruction.linear",
+        )
+        for compat in (V1, V2)
+        for preset in ("v1", "v2")
+    }
+    assert linear == {(V1, "v1"): True, (V2, "v1"): True, (V1, "v2"): False, (V2, "v2"): False}
+
+
 def test_parts_inside_of_parts_are_filled_too() -> None:
     steps = ["clip", {"name": "sequence", "steps": ["clip:reference=absolute", "noise"]}]
     objective = {"name": "pretrain", "degradation": {"name": "sequence", "steps": steps}}
@@ -134,10 +195,16 @@ def test_every_published_objective_has_an_experiment() -> None:
     assert {path.stem for path in PAPERS} >= {
         "paper-v1-supervised",
         "paper-v1-pretrain",
+        "paper-v1-pretrain-source-filter",
         "paper-v1-ssl-dual",
+        "paper-v1-ssl-dual-gst",
+        "paper-v1-ssl-dual-source-filter",
         "paper-v1-ssl-step",
         "paper-v2-pretrain",
+        "paper-v2-pretrain-source-filter",
         "paper-v2-ssl-dual",
+        "paper-v2-ssl-dual-source-filter",
+        "paper-v2-ssl-step",
         "paper-v2-semi",
     }
 
@@ -151,7 +218,8 @@ def test_a_published_experiment_says_all_that_its_version_would_fill_in(path: Pa
     alone = resolve(read.model_copy(update={"compat": None}))
     assert alone.model_dump(exclude={"compat"}) == whole.model_dump(exclude={"compat"})
     for kind in ("features", "analyzer", "vocoder", "channel"):
-        assert configure(kind, getattr(whole.model, kind)).model_dump()
+        part = getattr(whole.model, kind)
+        assert part is None or configure(kind, part).model_dump()
     objective = configure("objective", whole.objective)
     assert getattr(objective, "preset", path.stem.split("-")[1]) == path.stem.split("-")[1]
 
@@ -171,3 +239,31 @@ def test_a_published_experiment_names_the_speech_that_its_objective_needs(path: 
     read = Experiment.from_file(path)
     needed = set(build("objective", resolve(read).objective).streams)
     assert set(read.data.streams()) == set(read.data.held_out()) == needed
+
+
+def test_the_pairs_of_the_semi_supervised_experiment_are_found_as_its_header_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = (path for path in PAPERS if path.stem == "paper-v2-semi")
+    lines = [line.removeprefix("#").strip() for line in path.read_text("utf-8").splitlines()]
+    for number in range(30):
+        write_tone(tmp_path / f"JSUT/basic5000/wav/BASIC5000_{number:04}.wav", 2000)
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        if line.startswith("selfremaster") and "JSUT" in line:
+            assert run(*shlex.split(line, comments=True)[1:]).code == 0
+    data = Experiment.from_file(path).data
+    for streams in (data.streams(), data.held_out()):
+        degraded, clean = (
+            entries_from(**streams[name].model_dump(include={"manifest", "split"}))
+            for name in ("paired_degraded", "paired_clean")
+        )
+        found = paired(degraded, clean)
+        assert len(found[0]) == len(clean) == len(degraded)
+        assert [one.path.name for one in found[0]] == [one.path.name for one in found[1]]
+        assert {one.path.parts[0] for one in found[0]} == {"JSUT-degraded"}
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
+def test_experiments_with_kept_rows_say_so(path: Path) -> None:
+    assert ("6 of 173" in path.read_text("utf-8")) == path.stem.endswith("source-filter")

@@ -4,6 +4,7 @@ import io
 import pickle
 import tarfile
 import zipfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -169,8 +170,82 @@ def test_what_does_not_fit_is_listed_by_its_published_name() -> None:
 def test_numbers_that_are_none_are_told() -> None:
     weights = small()
     weights["conv_pre.bias"] = torch.full((256,), float("nan"))
-    with pytest.raises(BundleError, match=r"not finite: conv_pre\.bias$"):
+    with pytest.raises(BundleError, match=r"not finite in float32: conv_pre\.bias$"):
         prepare(weights, "voice")
+
+
+ODD: dict[str, Callable[[Tensor], Tensor]] = {
+    "sparse_coo": Tensor.to_sparse,
+    "sparse_csr": lambda bias: bias[None].to_sparse_csr(),
+    "on the device meta": lambda bias: bias.to("meta"),
+    "float8_e4m3fn": lambda bias: bias.to(torch.float8_e4m3fn),
+    "complex64": lambda bias: bias.to(torch.complex64),
+    "int8": lambda bias: bias.to(torch.int8),
+    "bool": lambda bias: bias > 0,
+    "nested": lambda bias: torch.nested.nested_tensor([bias, bias[:3]]),
+    "qint8": lambda bias: torch.quantize_per_tensor(bias, 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # torch warns of nested, sparse and quantised tensors
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("name", ["conv_pre.bias", "a foreign one"])
+def test_tensors_that_are_no_plain_ones_are_told(kind: str, name: str, tmp_path: Path) -> None:
+    weights = {**small(), name: ODD[kind](small()["conv_pre.bias"])}
+    torch.save({"generator": weights}, tmp_path / "g")
+    with pytest.raises(BundleError) as raised:
+        converting.convert(tmp_path / "g", tmp_path / "bundle")
+    assert str(raised.value) == (
+        f"{tmp_path / 'g'}: {name} is {kind}; convert reads dense tensors of float16, bfloat16, "
+        "float32, float64, int64, have the weights saved as such"
+    )
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_of_any_usual_precision_become_float32(dtype: torch.dtype) -> None:
+    weights = {name: tensor.to(dtype) for name, tensor in small().items()}
+    vocoder = prepare(weights, "voice").model.vocoder.state_dict()
+    assert torch.equal(vocoder["conv_pre.bias"], weights["conv_pre.bias"].float())
+    assert {tensor.dtype for tensor in vocoder.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("conv_pre.bias", 1e300),  # finite, until it is float32
+        ("conv_pre.bias", -float("inf")),
+        ("conv_pre.weight_v", 0.0),  # no direction to give a norm to
+    ],
+)
+def test_numbers_that_a_bundle_could_not_hold_are_told(name: str, value: float) -> None:
+    weights = small()
+    weights[name] = torch.full_like(weights[name], value, dtype=torch.float64)
+    words = rf"^holds numbers that are not finite in float32: {name}$"
+    with pytest.raises(BundleError, match=words):
+        prepare(weights, "voice")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"in_linear.weight": torch.ones(256, 64)}, "in_linear.weight is 256x64, not 256x128"),
+        ({"batch_norm.num_batches_tracked": None}, "missing chpredictor.batch_norm.num_batches_t"),
+        ({"more": torch.ones(3)}, "extra chpredictor.more"),
+    ],
+    ids=str,
+)
+def test_the_predictor_of_labels_has_to_fit_too(
+    change: dict[str, Tensor | None], words: str
+) -> None:
+    tensors = checkpoints.remaster("SSLDualLightningModule melspec normal with channel loss [v2]")
+    published.check_label_predictor({name: tuple(t.shape) for name, t in tensors.items()})
+    for name, tensor in change.items():
+        tensors.pop(f"chpredictor.{name}", None)
+        if tensor is not None:
+            tensors[f"chpredictor.{name}"] = tensor
+    with pytest.raises(BundleError, match=words):
+        prepare(tensors, "labelled")
 
 
 @pytest.mark.parametrize(
