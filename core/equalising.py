@@ -10,9 +10,9 @@ from torch import Tensor
 from selfremaster.core import audio, jobs
 from selfremaster.core.errors import AudioError, ComponentError
 from selfremaster.core.jobs import Failure, Job
+from selfremaster.core.levels import resample
 from selfremaster.core.models import match_level
 from selfremaster.core.profiles import Source, SpectralProfile, describe_source
-from selfremaster.core.levels import resample
 from selfremaster.core.spectra import (
     DEFAULT_SIZE,
     LevelSum,
@@ -134,7 +134,9 @@ def equaliser(profile: SpectralProfile) -> Callable[[Tensor, int], Tensor]:
             f"spectral profile {profile.name!r} is the level of recordings; to be put on, it must "
             "be compared with clean speech; make it with --clean"
         )
-    values = profile.spectrum.values_db - max(profile.values)  # the level is that of the wave anyway
+    values = profile.spectrum.values_db - max(
+        profile.values
+    )  # the level is that of the wave anyway
     gain = Spectrum(values, profile.sample_rate)
 
     def equalise(wave: Tensor, sample_rate: int) -> Tensor:

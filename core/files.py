@@ -74,7 +74,8 @@ def check_place(path: Path, overwrite: bool, example: str, originals: Sequence[P
 
     ``example`` is the name of such a file, for what is said to who named a folder.
     """
-    if path.exists() and any(path.samefile(original) for original in originals):
+    there = [original for original in originals if original.exists()]
+    if path.exists() and any(path.samefile(original) for original in there):
         raise SelfRemasterError(
             f"{path}: is an input itself; originals are never overwritten, name another output"
         )

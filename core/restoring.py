@@ -152,20 +152,26 @@ def measure(
 
 
 def plan_redegraded(
-    planned: Sequence[Job], inputs: Sequence[PathLike], output: PathLike, overwrite: bool = False
+    planned: Sequence[Job],
+    inputs: Sequence[PathLike],
+    output: PathLike,
+    originals: Sequence[Path] = (),
+    overwrite: bool = False,
 ) -> dict[Path, Path]:
-    """Where the re-degraded sound of every recording goes, as `jobs.plan` says of results.
+    """Where each recording goes when its sound was put back, as `jobs.plan` says of results.
 
-    Raises `AudioError` as that does, and where a restored sound goes to the same place.
+    Recordings that lie in that folder themselves are left out. Raises `AudioError` as `jobs.plan`
+    and `jobs.keep` do, and where a restored sound goes to the same place.
     """
-    found = {job.source: job for job in jobs.plan(inputs, output, overwrite=overwrite)}
-    places = {job.target.resolve() for job in planned}
-    for job in found.values():
-        if job.target.resolve() in places:
+    found = jobs.plan(inputs, output, overwrite=overwrite)
+    jobs.keep(found, originals)
+    restored = {job.target.resolve(): job.source for job in planned}
+    for job in found:
+        if job.target.resolve() in restored:
             raise AudioError(
-                f"{job.target}: a restored sound goes there; name another place with --redegraded"
+                f"{job.target}: the restored sound goes there; name another place with --redegraded"
             )
-    return {job.source: found[job.source].target for job in planned if job.source in found}
+    return {job.source: job.target for job in found if job.source in restored.values()}
 
 
 def find_references(

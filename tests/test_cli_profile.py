@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from selfremaster.core import audio
+from selfremaster.core import audio, spectra
 from selfremaster.core.profiles import ChannelProfile, SpectralProfile
 from selfremaster.registry import assembling
 from selfremaster.registry.assembling import load
@@ -87,6 +87,48 @@ def test_a_mean_spectrum_with_and_without_clean_speech(tmp_path: Path) -> None:
     assert "is not a safetensors file" in again.error
 
 
+def test_the_published_form_compares_recordings_with_their_originals(tmp_path: Path) -> None:
+    old, clean = tmp_path / "old", tmp_path / "clean"
+    pairs = []
+    for name, place in (("heart-1", "a"), ("heart-2", "deep/b")):
+        wave, rate = audio.read(SPEECH / "heart" / f"{name}.flac")
+        wave = wave[:, :20_000]
+        tape = torch.nn.functional.avg_pool1d(wave, 5, 1, 2)
+        audio.write(old / f"{place}.wav", tape, rate, subtype="FLOAT")
+        audio.write(clean / f"{place}.flac", wave, rate)
+        pairs.append((audio.read(old / f"{place}.wav")[0], audio.read(clean / f"{place}.flac")[0]))
+    words = ("profile", old, "--method", "mean-spectrum", "--form", "published")
+    told = run(*words, "--clean", clean, "--output", tmp_path / "gain.json")
+    assert told.code == 0, told.err
+    gain = SpectralProfile.load(tmp_path / "gain.json")
+    assert (gain.quantity, gain.form, gain.name) == ("gain", "published", "gain")
+    assert [source.file for source in gain.sources] == ["a.wav", "b.wav"]
+    assert [source.file for source in gain.clean_sources] == ["a.flac", "b.flac"]
+    expected = spectra.paired_gain(pairs, rate).values_db
+    assert torch.allclose(gain.spectrum.values_db, expected, atol=1e-3)
+    robust = run(
+        *("profile", old, "--method", "mean-spectrum", "--form", "robust", "--clean", clean),
+        *("--output", tmp_path / "robust.json"),
+    )
+    assert robust.code == 0
+    assert SpectralProfile.load(tmp_path / "robust.json").form == "robust"
+    audio.write(clean / "a.flac", torch.zeros(1, 9000) + 0.1, rate)
+    told = run(*words, "--clean", clean, "--output", tmp_path / "one.json", "--json")
+    assert told.code == 1
+    assert f"{old}/a.wav: 0.91 seconds, its clean original {clean}/a.flac 0.41; give" in told.err
+    described = json.loads(told.out)
+    assert described["profile"]["form"] == "published"
+    assert [source["file"] for source in described["profile"]["sources"]] == ["b.wav"]
+    (clean / "a.flac").unlink()
+    error = run(*words, "--clean", clean, "--output", tmp_path / "two.json").error
+    assert f"{old}/a.wav: no clean original {clean}/a.wav; name the folder" in error
+    one = ("--clean", clean / "deep" / "b.flac", "--output", tmp_path / "two.json")
+    assert "b.flac: one original for 2 recordings; name a folder" in run(*words, *one).error
+    none = ("--clean", tmp_path / "none", "--output", tmp_path / "two.json")
+    assert "none: no such file or folder; check the path of --clean" in run(*words, *none).error
+    assert not (tmp_path / "two.json").exists()
+
+
 def test_bad_words_are_one_line_and_leave_nothing(bundle: Path, tmp_path: Path) -> None:
     tone = write_tone(tmp_path / "a.wav")
     (tmp_path / "there.json").write_text("mine")
@@ -103,6 +145,9 @@ def test_bad_words_are_one_line_and_leave_nothing(bundle: Path, tmp_path: Path) 
         ((tmp_path / "bad" / "bad.wav", *output, *model), "bad.wav: not audio, or damaged"),
         ((tone, *output, "--method", "mean-spectra"), "no method named 'mean-spectra'; did you"),
         ((tone, *output, "--clean", tone, *model), "--clean is for --method mean-spectrum"),
+        ((tone, *output, "--form", "robust", *model), "--form is for --method mean-spectrum"),
+        ((tone, *output, *spectrum, "--form", "publish"), "no form named 'publish'; did you mean"),
+        ((tone, *output, *spectrum, "--form", "published"), "with their originals; give --clean"),
         ((tone, *output, *spectrum, *model), "mean-spectrum uses no model; leave --model out"),
         ((tone, *output, *spectrum, "--clean", tmp_path / "bad"), "no recording can be read"),
         ((tone, *output, "--model", tmp_path / "none"), "neither a file nor a built-in name"),

@@ -4,6 +4,7 @@ import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -17,7 +18,9 @@ from selfremaster.core.experiments import Experiment
 from selfremaster.core.levels import rms_db
 from selfremaster.registry.assembling import assemble, load
 from selfremaster.registry.building import build, component_class
+from tests import tiny
 from tests.cli import SPEECH, left_behind, run, tone, write_tiny_bundle, write_tone
+from tests.tiny import write_model
 
 SPOKEN = SPEECH / "heart" / "heart-1.flac"
 
@@ -232,6 +235,129 @@ def test_pictures_and_numbers_before_and_after(bundle: Path, tmp_path: Path) -> 
     assert restored[0]["input_metrics"]["lsd"] == pytest.approx(numbers[0], abs=1e-3)
     assert restored[0]["output_metrics"].keys() == {"lsd"}
     assert json.loads(told.out)["failed"] == []
+
+
+@pytest.fixture(scope="module")
+def stirred(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose channel features have a say."""
+    return write_model(tmp_path_factory.mktemp("stirred") / "stirred.safetensors", 1)
+
+
+def test_what_the_model_takes_recordings_for_is_written(stirred: Path, tmp_path: Path) -> None:
+    old, again = tmp_path / "old", tmp_path / "again"
+    write_tone(old / "a.wav")
+    audio.write(old / "deep" / "b.flac", tone(3000, 2, 16000), 16000)
+    words = ("restore", old, "--output", tmp_path / "new", "--model", stirred)
+    told = run(*words, "--redegraded", again)
+    assert told.code == 0, told.err
+    assert told.out.splitlines()[:2] == [
+        f"{old}/a.wav -> {tmp_path}/new/a.wav",
+        f"{old}/a.wav -> {again}/a.wav (redegraded)",
+    ]
+    assert left_behind(again) == left_behind(old) == left_behind(tmp_path / "new")
+    model = load(stirred)
+    for place in ("a.wav", "deep/b.flac"):
+        assert audio.inspect(again / place) == audio.inspect(old / place)
+        wave, sample_rate = audio.read(old / place)
+        made, _ = audio.read(again / place)
+        assert torch.allclose(made, model.redegrade(wave, sample_rate), atol=1e-3)
+    assert run(*words, "--overwrite", "--redegraded", again, "--quiet") == (0, "", "")
+    assert "again/a.wav, " in run(*words[:3], tmp_path / "b", *words[4:], "--redegraded", again).err
+
+
+def test_another_sound_is_put_back_and_measured(stirred: Path, tmp_path: Path) -> None:
+    old = write_tone(tmp_path / "old.wav")
+    wave, sample_rate = audio.read(old)
+    model = load(stirred)
+    own = model.profile(wave, sample_rate)
+    other = own.model_copy(update={"values": tuple(value + 3 for value in own.values)})
+    other.save(tmp_path / "speaker.json")
+    words = ("restore", old, "--model", stirred, "--output", tmp_path / "new.wav", "--overwrite")
+    measured = ("--reference", old, "--metric", "lsd")
+    again = ("--redegraded", tmp_path / "again.wav", "--profile", tmp_path / "speaker.json")
+    told = run(*words, *measured, *again, "--json")
+    assert told.code == 0, told.err
+    (result,) = json.loads(told.out)["restored"]
+    assert result["redegraded"] == str(tmp_path / "again.wav")
+    expected = model.redegrade(wave, sample_rate, other)
+    made, _ = audio.read(tmp_path / "again.wav")
+    assert torch.allclose(made, expected, atol=1e-3)
+    assert not torch.allclose(made, model.redegrade(wave, sample_rate), atol=1e-3)
+    lsd = build("metric", "lsd").compute(expected[0], sample_rate, wave[0])
+    assert result["redegraded_metrics"] == pytest.approx(lsd, rel=1e-3)
+    heading, row = run(*words, *measured, *again).out.splitlines()[2:]
+    assert heading.split() == "file lsd ↓ input restored redegraded".split()
+    assert float(row.split()[3]) == pytest.approx(lsd["lsd"], abs=1e-2)
+    without = json.loads(run(*words, "--json").out)["restored"][0]
+    assert (without["redegraded"], without["redegraded_metrics"]) == (None, {})
+
+
+def test_a_sound_that_cannot_be_put_back_is_one_line_and_leaves_nothing(
+    bundle: Path, stirred: Path, tmp_path: Path
+) -> None:
+    old = write_tone(tmp_path / "old.wav")
+    model = load(stirred)
+    profile = model.profile(*audio.read(old))
+    profile.save(tmp_path / "tape.json")
+    parts = {"analyzer": tiny.ANALYZER, "channel": None, "vocoder": tiny.VOCODER}
+    deaf, experiment = tmp_path / "deaf", Experiment.from_mapping({"model": parts})
+    write_bundle(deaf, assemble(experiment), experiment)
+    level = tmp_path / "level.json"
+    assert run("profile", old, "--method", "mean-spectrum", "--output", level).code == 0
+    before = left_behind(tmp_path)
+    again = ("--redegraded", tmp_path / "again.wav")
+    own, tape = ("--model", stirred), ("--profile", tmp_path / "tape.json")
+    for words, error in (
+        ((*again, "--model", deaf), "this model has no channel module to put the sound"),
+        ((*again, *tape, "--model", bundle), "was made by model tiny ("),
+        ((*again, *own, "--profile", level), "is a spectral profile, not a channel profile"),
+        ((*again, *own, "--profile", old), "old.wav: a profile is a .json or .safetensors file"),
+        ((*own, *tape), "--profile is what --redegraded puts back; give --redegraded, too"),
+        (("--redegraded", tmp_path / "o.wav", *own), "o.wav: the restored sound goes there; name"),
+        (("--redegraded", old, *own, "--overwrite"), "originals are never overwritten"),
+        (("--redegraded", tmp_path / "o.txt", *own), "o.txt: name a sound file"),
+    ):
+        assert error in run("restore", old, "--output", tmp_path / "o.wav", *words).error, words
+    assert left_behind(tmp_path) == before
+    missing = ("--output", tmp_path / "o.wav", *own, "--reference", old, *again)
+    assert run("restore", old, *missing).code == 0
+
+
+def test_no_original_is_overwritten_by_what_is_put_back(stirred: Path, tmp_path: Path) -> None:
+    old, clean = (write_tone(tmp_path / name) for name in ("old.wav", "clean.wav"))
+    before = clean.read_bytes()
+    words = ("--output", tmp_path / "o.wav", "--model", stirred, "--overwrite")
+    again = ("--reference", clean, "--redegraded", clean)
+    assert "originals are never overwritten" in run("restore", old, *words, *again).error
+    assert clean.read_bytes() == before
+
+
+def test_results_inside_the_folder_of_recordings_are_no_input(
+    stirred: Path, tmp_path: Path
+) -> None:
+    write_tone(tmp_path / "a.wav")
+    words = ("restore", tmp_path, "--output", tmp_path / "new", "--model", stirred, "--quiet")
+    for more in ((), ("--overwrite",)):
+        told = run(*words, "--redegraded", tmp_path / "again", *more)
+        assert told == (0, "", "")
+    assert left_behind(tmp_path) == ["a.wav", "again/a.wav", "new/a.wav"]
+
+
+def test_a_sound_that_cannot_be_written_leaves_nothing_put_back(
+    stirred: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, target = audio.write, tmp_path / "o.wav"
+
+    def fail(path: Path, *given: Any, **named: Any) -> None:
+        if path == target:
+            raise OSError(errno.EIO, "the disk is broken", "disk")
+        write(path, *given, **named)
+
+    old = write_tone(tmp_path / "old.wav")
+    monkeypatch.setattr("selfremaster.core.audio.write", fail)
+    words = ("--output", target, "--model", stirred, "--redegraded", tmp_path / "again.wav")
+    assert run("restore", old, *words).error == "error: disk: the disk is broken"
+    assert left_behind(tmp_path) == ["old.wav"]
 
 
 def test_a_reference_of_another_rate_and_one_channel_is_brought_to_the_recording(

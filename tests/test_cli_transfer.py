@@ -7,27 +7,14 @@ import pytest
 import torch
 
 from selfremaster.core import audio, spectra
-from selfremaster.core.bundles import write_bundle
 from selfremaster.core.levels import rms_db
 from selfremaster.core.profiles import ChannelProfile
-from selfremaster.registry.assembling import assemble, load, resolve
+from selfremaster.registry.assembling import load
 from tests.cli import SPEECH, left_behind, run, tone, write_tone
-from tests.tiny import experiment
+from tests.tiny import write_model
 
 DEGRADED = SPEECH.parent / "degraded"
 SPOKEN = SPEECH / "heart" / "heart-1.flac"
-
-
-def write_model(path: Path, seed: int) -> Path:
-    """A tiny model whose channel features have a say."""
-    tiny = resolve(experiment(Path("nowhere"), seed=seed))
-    model = assemble(tiny)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in (model.channel or model).parameters():
-            weight += 0.1 * torch.randn(weight.shape, generator=generator)
-    write_bundle(path, model, tiny)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +146,32 @@ def test_a_mean_spectrum_muffles_as_the_recordings_are_muffled(tmp_path: Path) -
     assert after < 0.5 * before
 
 
+def test_the_published_form_is_put_on_as_well(tmp_path: Path) -> None:
+    words = ("--method", "mean-spectrum", "--form", "published")
+    wave, rate = audio.read(SPOKEN)
+    tape = torch.nn.functional.avg_pool1d(wave, 9, 1, 4)
+    audio.write(tmp_path / "tapes" / "heart-1.wav", tape, rate, subtype="FLOAT")
+    source = ("--from", tmp_path / "tapes", *words)
+    other = SPEECH / "alder" / "alder-1.flac"
+    clean = ("--clean", SPEECH / "heart")
+    told = run("transfer", other, *source, *clean, "--output", tmp_path / "o.wav", "--json")
+    assert told.code == 0, told.err
+    assert json.loads(told.out)["profile"]["sources"][0]["file"] == "heart-1.wav"
+    gain = tmp_path / "gain.json"
+    assert run("profile", tmp_path / "tapes", *words, *clean, "--output", gain).code == 0
+    assert run("transfer", other, "--profile", gain, "--output", tmp_path / "p.wav").code == 0
+    made, same = (audio.read(tmp_path / name)[0] for name in ("o.wav", "p.wav"))
+    assert torch.allclose(made, same, atol=1e-4)
+    spoken, rate = audio.read(other)
+    truth = torch.nn.functional.avg_pool1d(spoken, 9, 1, 4)
+    before, after = (
+        spectra.ltas_distance([(sound, rate)], [(truth, rate)]) for sound in (spoken, made)
+    )
+    assert after < 0.5 * before
+    wrong = ("--output", tmp_path / "q.wav", "--clean", SPEECH / "alder")
+    assert "heart-1.wav: no clean original" in run("transfer", other, *source, *wrong).error
+
+
 def test_bad_words_are_one_line_and_leave_nothing(bundle: Path, tape: Path, tmp_path: Path) -> None:
     tone_file = write_tone(tmp_path / "a.wav")
     (tmp_path / "bad.wav").write_bytes(b"no sound")
@@ -191,6 +204,8 @@ def test_bad_words_are_one_line_and_leave_nothing(bundle: Path, tape: Path, tmp_
         (("--profile", gain, "--method", "selfremaster"), "a spectral profile is for --method"),
         (("--profile", gain, "--clean", SPOKEN), "--clean is for --from; a profile was compared"),
         (("--profile", tape, "--profile", gain, *model), "only profiles of one kind"),
+        (("--profile", gain, "--form", "robust"), "--form is for --from; a profile was compared"),
+        (("--from", SPOKEN, *spectrum, "--form", "published"), "their originals; give --clean"),
         (("--profile", gain, "--profile", level), "only equal ones can be mixed"),
     ):
         output = ("--output", tmp_path / "o.wav")

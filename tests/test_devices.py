@@ -10,10 +10,14 @@ from torch import Generator, Tensor
 
 import selfremaster as sr
 from selfremaster.core.devices import DEVICES, choose_device
+from selfremaster.core.equalising import equaliser
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.experiments import Experiment
-from selfremaster.core.interfaces import AdversarialLoss
+from selfremaster.core.interfaces import AdversarialLoss, ComponentConfig, QualityPredictor
+from selfremaster.core.profiles import SpectralProfile
 from selfremaster.core.promises.inputs import noise, speech_like
+from selfremaster.core.spectra import paired_gain
+from selfremaster.plugins.losses.perceptual import Perceptual, PerceptualConfig
 from selfremaster.registry.assembling import assemble
 from selfremaster.registry.building import component_class
 from selfremaster.registry.runs import train
@@ -138,6 +142,56 @@ def test_a_model_restores_where_it_is(output: str | None, device: torch.device) 
     from_numpy = model.restore(wave.numpy(), 16000)
     assert isinstance(from_numpy, np.ndarray)
     assert np.allclose(from_numpy, restored.cpu().numpy(), atol=1e-4)
+
+
+def test_the_sound_of_a_recording_is_taken_and_put_on_where_a_model_is(
+    device: torch.device,
+) -> None:
+    parts = {"vocoder": tiny.VOCODER, "analyzer": tiny.ANALYZER, "channel": tiny.CHANNEL}
+    model = assemble(Experiment.from_mapping({"model": parts})).eval()
+    wave = tiny.speech_like(0.2, 1)
+    known = model.profile(wave, tiny.RATE)
+    expected = model.transfer(wave, tiny.RATE, known)
+    model.to(device)
+    profile = model.profile(wave.to(device), tiny.RATE)
+    assert profile.model == known.model
+    assert profile.values == pytest.approx(known.values, rel=1e-2, abs=1e-3)
+    made = model.transfer(wave.to(device), tiny.RATE, profile, strength=0.5)
+    whole = model.transfer(wave.to(device), tiny.RATE, profile)
+    back = model.redegrade(wave.to(device), tiny.RATE, profile)
+    assert moved_apart(device, made, whole, back) == []
+    error = (whole.cpu() - expected).square().mean()
+    assert error < 1e-3 * expected.square().mean()
+
+
+def test_a_filter_is_put_onto_waves_where_they_are(device: torch.device) -> None:
+    wave = tiny.speech_like(0.2, 1).to(device)
+    gain = paired_gain([(0.5 * wave, wave)], tiny.RATE)
+    made = equaliser(SpectralProfile.of(gain, "gain"))(wave, tiny.RATE)
+    assert moved_apart(device, made) == []
+
+
+class Loudness(QualityPredictor):
+    """A tiny predictor: loud is good."""
+
+    best = 5.0
+
+    def __init__(self) -> None:
+        super().__init__(ComponentConfig())
+        self.gain = torch.nn.Parameter(torch.ones(()))
+
+    def score(self, wave: Tensor, sample_rate: int) -> Tensor:
+        """Up to 5."""
+        return 5 * torch.tanh(self.gain * wave.abs().mean(dim=-1))
+
+
+def test_the_perceptual_loss_takes_its_predictor_along(device: torch.device) -> None:
+    predictor = Loudness()
+    loss = Perceptual(PerceptualConfig(), predictor).to(device)
+    estimate = noise(1, SAMPLES).to(device).requires_grad_()
+    told = loss(estimate, estimate.detach())
+    (gradient,) = torch.autograd.grad(told, estimate)
+    assert moved_apart(device, predictor.gain, told, gradient) == []
 
 
 @pytest.fixture(scope="module")

@@ -148,6 +148,18 @@ def test_folding_keeps_frozen_weights_frozen_and_is_done_once() -> None:
     assert vocoder.fold().state_dict().keys() == before.keys()
 
 
+def test_a_channel_of_zeros_stays_zeros_when_it_is_folded() -> None:
+    vocoder = tiny(weight_norm=True)
+    weights = vocoder.state_dict()
+    name = next(key for key in weights if key.endswith("weight_v"))
+    weights[name][0] = 0
+    vocoder.load_state_dict(weights)
+    vocoder.fold()
+    folded = vocoder.state_dict()[name.replace("weight_v", "weight")]
+    assert torch.isfinite(folded).all()
+    assert folded[0].abs().max() == 0
+
+
 def test_weight_norm_trains_length_and_direction() -> None:
     vocoder = tiny()
     vocoder(some_features(4)).square().sum().backward()

@@ -248,6 +248,62 @@ def test_files_are_measured_one_by_one(tmp_path: Path) -> None:
         equalising.make_level([], 8000)
 
 
+def test_files_are_compared_with_their_originals(tmp_path: Path) -> None:
+    clean = noise(1, 1)
+    sounds = {
+        "same": (filtered(clean), clean),
+        "longer": (torch.cat([filtered(clean), noise(0.04, 2)], dim=-1), clean),
+        "stereo": (filtered(clean).expand(2, -1), clean),
+        "mono": (filtered(clean), torch.cat([1.5 * clean, 0.5 * clean])),
+        "cut": (filtered(clean)[:, : -round(0.06 * RATE)], clean),
+    }
+    originals = {}
+    for name, pair in sounds.items():
+        paths = [tmp_path / f"{name}-{side}.wav" for side in ("old", "clean")]
+        for path, wave in zip(paths, pair, strict=True):
+            audio.write(path, wave, RATE, subtype="FLOAT")
+        originals[paths[0]] = paths[1]
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    originals[tmp_path / "bad.wav"] = originals[tmp_path / "same-old.wav"]
+    *pairs, cut, bad = equalising.compare_files(originals, RATE)
+    assert isinstance(cut, Failure)
+    assert "cut-old.wav: 0.94 seconds, its clean original " in cut.reason
+    assert "cut-clean.wav 1.00; give the same speech twice, aligned" in cut.reason
+    assert isinstance(bad, Failure)
+    assert "bad.wav: not audio" in bad.reason
+    compared = [pair for pair in pairs if isinstance(pair, equalising.Compared)]
+    assert [pair.taken_from.file for pair in compared] == [
+        f"{name}-old.wav" for name in ("same", "longer", "stereo", "mono")
+    ]
+    assert compared[3].original.file == "mono-clean.wav"
+    assert all(torch.allclose(pair.ratio, compared[0].ratio) for pair in compared)
+    gain = equalising.make_published_gain(compared[:1], RATE)
+    expected = spectra.paired_gain([sounds["same"]], RATE).values_db
+    assert (gain.quantity, gain.form, gain.name) == ("gain", "published", "same-old.wav")
+    assert torch.allclose(gain.spectrum.values_db, expected, atol=1e-3)
+
+
+def test_pairs_of_other_rates_are_brought_to_one(tmp_path: Path) -> None:
+    clean = noise(2, 1)
+    tape = filtered(clean)
+    for name, wave in (("old", tape), ("clean", clean)):
+        higher = audio.resample(wave, RATE, 2 * RATE)
+        audio.write(tmp_path / f"{name}.wav", higher, 2 * RATE, subtype="FLOAT")
+    audio.write(tmp_path / "22.wav", clean, RATE, subtype="FLOAT")
+    (made,) = equalising.compare_files({tmp_path / "old.wav": tmp_path / "22.wav"}, RATE)
+    assert isinstance(made, equalising.Compared)
+    gain = equalising.make_published_gain([made], RATE).spectrum
+    error = (gain.values_db - response_db())[band(100, 10000)]
+    assert float((error - error.median()).abs().quantile(0.95)) < 1.5
+
+
+def test_a_tiny_gain_mutes_no_soft_wave() -> None:
+    flat = Spectrum(torch.full((513,), -200.0, dtype=torch.float64), RATE)
+    wave = 1e-4 * noise(0.2, 1)
+    made = equalising.equaliser(SpectralProfile.of(flat, "gain"))(wave, RATE)
+    assert torch.allclose(made, wave, atol=1e-7)
+
+
 def test_average_speech_has_the_levels_of_its_source() -> None:
     density = spectra.average_speech(44100, 65536)
     bins = spectra.frequencies(44100, 65536)

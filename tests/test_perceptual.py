@@ -1,19 +1,28 @@
 """A network that judges the sound teaches, and is not taught."""
 
 import copy
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from selfremaster.core.errors import ComponentError
+from selfremaster.core.bundles import read_bundle
+from selfremaster.core.checkpoints import checkpoint_step
+from selfremaster.core.errors import ComponentError, ExperimentError
+from selfremaster.core.hooks import Add, hookimpl
 from selfremaster.core.interfaces import ComponentConfig, QualityPredictor
 from selfremaster.core.promises import check
 from selfremaster.core.promises.stubs import StubAnalyzer, stub_model
 from selfremaster.plugins.losses.perceptual import Perceptual, PerceptualConfig
 from selfremaster.plugins.objectives.ssl_dual import SslDual, SslDualConfig
+from selfremaster.registry import loading
 from selfremaster.registry.building import build
+from selfremaster.registry.runs import train
 from tests import tiny
 from tests.teaching import begin, context, only, reached, speech
 
@@ -108,3 +117,89 @@ def test_distillmos_has_a_finite_gradient_where_its_padding_is_silent() -> None:
     (number,) = metric.compute(wave.detach()[0], tiny.RATE).values()
     assert number == pytest.approx(score.item(), abs=1e-4)
     assert np.isnan(metric.compute(torch.zeros(100), tiny.RATE)["distillmos"])
+
+
+# in a training run
+
+
+class Judges:
+    """A plugin with the stranger's predictor."""
+
+    @hookimpl
+    def register_components(self, add: Add) -> None:
+        """Declare the metric of this module."""
+        add("metric", "loudness", f"{__name__}:Loudness")
+
+
+@pytest.fixture
+def loudness(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The loss that judges by the stranger's predictor, as if that were installed."""
+    point = SimpleNamespace(
+        name="judges",
+        value="judges",
+        dist=SimpleNamespace(name="judges-0.1", version="0.1"),
+        load=Judges,
+    )
+    monkeypatch.setattr(loading, "_entry_points", lambda: [point])
+    loading.loaded_plugins.cache_clear()
+    yield "perceptual:predictor=loudness"
+    loading.loaded_plugins.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_speech(tmp_path_factory.mktemp("speech"))
+
+
+def test_a_judged_run_goes_on_to_the_same_bits(loudness: str, spoken: Path, tmp_path: Path) -> None:
+    def interrupt(progress: Any) -> None:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    def run(folder: str, perceptual: str | None, **options: Any) -> dict[str, Tensor]:
+        objective = {"name": "ssl-dual", "beta": 0.1, "perceptual": perceptual}
+        train(tiny.experiment(spoken, objective=objective), tmp_path / folder, **options)
+        return read_bundle(tmp_path / folder).tensors
+
+    with pytest.raises(KeyboardInterrupt):
+        run("broken", loudness, report=interrupt)
+    assert checkpoint_step(tmp_path / "broken") == 3
+    broken, whole = run("broken", loudness, resume=True), run("whole", loudness)
+    assert [name for name in whole if not torch.equal(broken[name], whole[name])] == []
+    unjudged = run("unjudged", None)
+    assert any(not torch.equal(unjudged[name], whole[name]) for name in whole)
+    assert whole.keys() == unjudged.keys()
+
+
+def test_a_loss_that_counts_on_another_rate_is_told_before_the_run(
+    loudness: str, spoken: Path, tmp_path: Path
+) -> None:
+    slow = {"features": "mel:sample_rate=16000,fmax_hz=8000"}
+    judged: dict[str, Any] = {"name": "ssl-dual", "perceptual": loudness}
+    words = (
+        r"objective\.perceptual counts on waves at 22050 Hz, and the model's are at 16000 Hz; set"
+    )
+    alone = {**slow, "vocoder": tiny.VOCODER, "analyzer": None, "channel": None}
+    voice = tiny.experiment(
+        spoken,
+        model=alone,
+        start={},
+        objective={"name": "vocoder", "adversarial": None},
+        train={"steps": 1},
+    )
+    with pytest.raises(ExperimentError, match=words.replace("perceptual", "reconstruction")):
+        train(voice, tmp_path / "voice")
+    same = {"name": "mel-l1", **slow}
+    heard = voice.model_copy(
+        update={
+            "objective": voice.objective.parse(
+                {"name": "vocoder", "adversarial": None, "reconstruction": same}
+            )
+        }
+    )
+    train(heard, tmp_path / "voice")
+    begun = {"start": {"vocoder": str(tmp_path / "voice")}, "train": {"steps": 1}}
+    with pytest.raises(ExperimentError, match=words):
+        train(tiny.experiment(spoken, objective=judged, model=slow, **begun), tmp_path / "refused")
+    judged["perceptual"] = f"{loudness},sample_rate=16000"
+    train(tiny.experiment(spoken, objective=judged, model=slow, **begun), tmp_path / "judged")

@@ -54,9 +54,7 @@ def test_too_little_to_hear_a_pitch_in_has_its_frames(f0: str, rate_hz: int, sam
 
 @pytest.mark.parametrize("f0_hz", [110.0, 230.0])
 @pytest.mark.parametrize(("f0", "rate_hz"), EACH)
-def test_a_recording_at_8_khz_keeps_its_pitch(
-    f0: str, rate_hz: int, f0_hz: float
-) -> None:
+def test_a_recording_at_8_khz_keeps_its_pitch(f0: str, rate_hz: int, f0_hz: float) -> None:
     part, wave = features(f0, rate_hz), voice(f0_hz)
     if rate_hz != LOW_HZ:
         wave = resample(wave.float(), LOW_HZ, rate_hz)

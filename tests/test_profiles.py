@@ -11,19 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import selfremaster as sr
+from selfremaster.core.equalising import equaliser
 from selfremaster.core.errors import BundleError, ComponentError, SelfRemasterError
+from selfremaster.core.files import check_place
+from selfremaster.core.profile_files import EXAMPLE
 from selfremaster.core.profiles import (
     ChannelProfile,
     ModelIdentity,
     Profile,
     Source,
     SpectralProfile,
-    check_place,
     describe_source,
     load_profile,
 )
 from selfremaster.core.tensorfiles import write_tensors
-from tests.cli import left_behind, write_tone
+from tests.cli import left_behind, tone, write_tone
 
 MODEL = ModelIdentity(name="tapes", sha256="a" * 64)
 TAPE = Source(file="tape 1.wav", seconds=2.5, sha256="0" * 64)
@@ -71,6 +73,8 @@ def test_a_profile_tells_where_it_comes_from(tmp_path: Path) -> None:
     assert profile.seconds == 2.5
     assert profile.features.tolist() == [1.0, 2.0]
     assert sr.ChannelProfile is ChannelProfile
+    assert str(profile.model) == "tapes (aaaaaaaa)"
+    assert str(ModelIdentity(name="", sha256="b" * 64)) == "without a name (bbbbbbbb)"
 
 
 def test_a_source_is_named_without_its_folder(tmp_path: Path) -> None:
@@ -94,7 +98,17 @@ BAD = {
     "a list": ("[1, 2]", "not a profile; `selfremaster profile` makes one"),
     "other JSON": ('{"a": 1}', "not a profile; `selfremaster profile` makes one"),
     "unknown kind": (changed(kind="smell"), "not a profile; `selfremaster profile` makes one"),
-    "unhashable kind": (changed(kind="sound "), "not a profile"),
+    "kind with a space": (changed(kind="sound "), "not a profile"),
+    "kind in a list": (changed(kind=[]), "not a profile; `selfremaster profile` makes one"),
+    "kind in a mapping": (changed(kind={"a": []}), "not a profile; `selfremaster profile` makes"),
+    "format in a list": (changed(format=[1]), r"written in format \[1\]; this version reads"),
+    "beyond float32": (changed(values=[1.0, 1e39]), r"channel profile: values.1=1e\+39: "),
+    "far beyond float32": (changed(values=[1, -(10**400)]), "channel profile: values.1: "),
+    "spread beyond float32": (changed(spread=[1.0, 1e300]), r"profile: spread.1=1e\+300: "),
+    "loud spectrum": (
+        json.dumps(json.loads(spectral().model_dump_json()) | {"values": [301.0] * 9}),
+        "a damaged spectral profile: values.0=301.0: Input should be less than or equal to 300",
+    ),
     "newer": (changed(format=2), "written in format 2; this version reads format 1"),
     "no format": (changed(format="gone"), "written in format None; this version reads format 1"),
     "NaN": (changed(values=[1.0, float("nan")]), r"a damaged channel profile: values.1=nan: "),
@@ -197,7 +211,7 @@ def test_profiles_that_do_not_belong_together_are_not_mixed() -> None:
         ChannelProfile.mix([channel(1.0), channel(1.0, name="b", model=other)])
     with pytest.raises(BundleError, match="has 1 values, 'tape' 2; one of them is damaged"):
         ChannelProfile.mix([channel(1.0), channel(1.0, 2.0)])
-    with pytest.raises(BundleError, match="'tape' is a gain at 8000 Hz of size 16, 'tape' is a "):
+    with pytest.raises(BundleError, match="'tape' is a robust gain at 8000 Hz of size 16, 'tape' "):
         SpectralProfile.mix([spectral(), spectral(sample_rate=16000)])
     with pytest.raises(ComponentError, match="no profiles to mix"):
         ChannelProfile.mix([])
@@ -209,15 +223,31 @@ def test_a_gain_is_not_compared_again() -> None:
         spectral(quantity="level").against(spectral())
 
 
+def test_gains_of_two_forms_are_not_mixed() -> None:
+    with pytest.raises(BundleError, match=r"is a robust gain at .* a published gain at 8000 Hz"):
+        SpectralProfile.mix([spectral(), spectral(form="published")])
+
+
+def test_the_largest_values_stay_finite_in_float32() -> None:
+    largest = float(torch.finfo(torch.float32).max)
+    assert torch.isfinite(channel(largest, -largest).features).all()
+    assert ChannelProfile.mix([channel(largest), channel(largest)], [0.3, 0.6]).features.isfinite()
+    wave = tone(3000, level=0.1)
+    for values in ([300.0] * 9, [-300.0] * 8 + [300.0]):
+        made = equaliser(spectral(values=values))(wave, 8000)
+        assert torch.isfinite(made).all()
+        assert made.any()
+
+
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
     path = tmp_path / "tape.json"
-    check_place(path)
+    check_place(path, False, EXAMPLE)
     channel(1.0).save(path)
     with pytest.raises(SelfRemasterError, match="exists already; add --overwrite"):
-        check_place(path)
-    check_place(path, overwrite=True)
+        check_place(path, False, EXAMPLE)
+    check_place(path, True, EXAMPLE)
     with pytest.raises(SelfRemasterError, match="originals are never overwritten"):
-        check_place(path, overwrite=True, originals=[path])
+        check_place(path, True, EXAMPLE, originals=[path])
     (tmp_path / "folder.json").mkdir()
-    with pytest.raises(SelfRemasterError, match=r"is a folder; name a file, such as tape.json"):
-        check_place(tmp_path / "folder.json", overwrite=True)
+    with pytest.raises(SelfRemasterError, match=r"is a folder; name a file, such as .*tape.json"):
+        check_place(tmp_path / "folder.json", True, EXAMPLE)

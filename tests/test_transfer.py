@@ -310,7 +310,7 @@ def test_a_profile_belongs_to_its_model(model: Model, tmp_path: Path) -> None:
     other = stirred(seed=5)
     for use in (other.transfer, lambda *given: other.redegrade(*given)):
         with pytest.raises(
-            BundleError, match=r"profile 'tape' was made by model without a name \([0-9a-f]{8}\)"
+            BundleError, match=r"profile 'tape' was made by model tiny \([0-9a-f]{8}\)"
         ):
             use(wave, RATE, profile)
     named = profile.model_copy(
@@ -328,7 +328,7 @@ def test_a_profile_belongs_to_its_model(model: Model, tmp_path: Path) -> None:
 
 def test_what_else_is_in_a_model_does_not_change_whose_profile_it_is(model: Model) -> None:
     other = Model(model.features, model.vocoder, model.analyzer, model.channel)
-    assert transferring.identify(other) == transferring.identify(model)
+    assert transferring.identify(other).sha256 == transferring.identify(model).sha256
     other = stirred(model={"channel": {**CHANNEL, "kernel": 3}})
     assert transferring.identify(other).sha256 != transferring.identify(model).sha256
 
@@ -360,6 +360,7 @@ def test_bad_waves_and_models_are_refused(model: Model) -> None:
     with pytest.raises(BundleError, match="no channel module to put the sound"):
         alone.transfer(wave, RATE, profile)
     deaf = Model(model.features, model.vocoder, model.analyzer)
+    assert deaf.profile(wave, RATE).values == profile.values
     with pytest.raises(BundleError, match="no channel module to put the sound"):
         deaf.redegrade(wave, RATE)
     with pytest.raises(ComponentError, match="chunks of 0 seconds; give a length above 0"):

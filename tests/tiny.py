@@ -72,3 +72,15 @@ def experiment(folder: Path, **changes: Any) -> Experiment:
         merged = isinstance(values, dict) and section not in ("objective", "start")
         given[section] = {**given[section], **values} if merged else values
     return Experiment.from_mapping(given)
+
+
+def write_model(path: Path, seed: int) -> Path:
+    """A bundle of a tiny model whose channel features have a say, as after training."""
+    resolved = resolve(experiment(Path("nowhere"), seed=seed))
+    model = assemble(resolved)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in (model.channel or model).parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=generator)
+    write_bundle(path, model, resolved)
+    return path

@@ -95,4 +95,5 @@ def _norm(weight: Tensor) -> Tensor:
 
 
 def _fold(weight_g: Tensor, weight_v: Tensor) -> Tensor:
-    return weight_v * (weight_g / _norm(weight_v))
+    # a channel of nothing but zeros has no direction, and stays what it is
+    return weight_v * (weight_g / _norm(weight_v).clamp(min=torch.finfo(weight_v.dtype).tiny))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from selfremaster.core.jobs import Failure
     from selfremaster.core.models import Model
-    from selfremaster.core.profiles import ChannelProfile, Profile, SpectralProfile
+    from selfremaster.core.profiles import ChannelProfile, Form, Profile, SpectralProfile
 
 CHANNEL, SPECTRUM = "selfremaster", "mean-spectrum"
+ROBUST: Final = "robust"
+PUBLISHED: Final = "published"
 
 Method = Annotated[
     str | None,
@@ -38,6 +40,24 @@ Clean = Annotated[
         show_default=False,
     ),
 ]
+FormOption = Annotated[
+    str | None,
+    typer.Option(
+        "--form",
+        metavar="NAME",
+        help=f"With --method {SPECTRUM}: {ROBUST} (the default: any clean speech will do), or "
+        f"{PUBLISHED}, the paper's; its --clean holds the originals of the same recordings.",
+        show_default=False,
+    ),
+]
+
+
+class Way(NamedTuple):
+    """How the sound of recordings is taken."""
+
+    method: str
+    form: Form = ROBUST
+    clean: Path | None = None
 
 
 def profile(
@@ -53,6 +73,7 @@ def profile(
     ] = "",
     method: Method = None,
     clean: Clean = None,
+    form: FormOption = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     without: Without = None,
@@ -63,17 +84,19 @@ def profile(
 
     It is their mean; `selfremaster transfer` puts it onto other files.
     """
-    from selfremaster.core.profiles import check_place
+    from selfremaster.core.files import check_place
+    from selfremaster.core.profile_files import EXAMPLE, check_suffix
 
-    chosen = check_method(method, model, clean)
+    way = choose_way(method, model, clean, form)
     files = find_recordings(recordings)
-    check_place(output, overwrite, files)
+    check_suffix(output)
+    check_place(output, overwrite, EXAMPLE, files)
     named = name or output.stem
     made: Profile | None
-    if chosen == CHANNEL:
+    if way.method == CHANNEL:
         made, failures = take_channel(load_model(model, device), model, files, named, quiet)
     else:
-        made, failures = take_spectrum(files, clean, named, quiet)
+        made, failures = take_spectrum(recordings, way, named, quiet)
     if made is not None:
         made.save(output)
     if as_json:
@@ -83,7 +106,7 @@ def profile(
     finish(failures, len(files))
 
 
-def check_method(method: str | None, model: str | None, clean: Path | None) -> str:
+def choose_way(method: str | None, model: str | None, clean: Path | None, form: str | None) -> Way:
     """The method, by default that of the paper; raises for options of another one."""
     from selfremaster.core.components import hint
     from selfremaster.core.errors import ComponentError
@@ -91,19 +114,33 @@ def check_method(method: str | None, model: str | None, clean: Path | None) -> s
     chosen = method or CHANNEL
     if chosen not in (CHANNEL, SPECTRUM):
         raise ComponentError(f"no method named {chosen!r}{hint(chosen, (CHANNEL, SPECTRUM))}")
-    if chosen == CHANNEL and clean is not None:
-        raise ComponentError(f"--clean is for --method {SPECTRUM}; leave it out")
+    for option, given in (("--clean", clean), ("--form", form)):
+        if chosen == CHANNEL and given is not None:
+            raise ComponentError(f"{option} is for --method {SPECTRUM}; leave it out")
     if chosen == SPECTRUM and model is not None:
         raise ComponentError(f"--method {SPECTRUM} uses no model; leave --model out")
-    return chosen
+    if form == PUBLISHED:
+        if clean is None:
+            raise ComponentError(
+                f"--form {PUBLISHED} compares recordings with their originals; give --clean"
+            )
+        return Way(chosen, PUBLISHED, clean)
+    if form not in (None, ROBUST):
+        raise ComponentError(f"no form named {form!r}{hint(form, (ROBUST, PUBLISHED))}")
+    return Way(chosen, ROBUST, clean)
 
 
 def find_recordings(given: Sequence[Path]) -> list[Path]:
     """The sound files of files and folders, each once."""
+    return list(_places(given))
+
+
+def _places(given: Sequence[Path]) -> dict[Path, Path]:
+    """The sound files of files and folders, each once, and where they lie in their folder."""
     from selfremaster.core.folders import find_audio
 
-    found = [file for path in given for file, _ in find_audio(path)]
-    return list({file.resolve(): file for file in found}.values())
+    found = [pair for path in given for pair in find_audio(path)]
+    return dict({file.resolve(): (file, place) for file, place in found}.values())
 
 
 def take_channel(
@@ -124,12 +161,15 @@ def take_channel(
 
 
 def take_spectrum(
-    files: Sequence[Path], clean: Path | None, name: str, quiet: bool
+    recordings: Sequence[Path], way: Way, name: str, quiet: bool
 ) -> tuple[SpectralProfile | None, list[Failure]]:
     """The mean spectrum of the recordings, against clean speech where there is some."""
     from selfremaster.core import equalising
 
-    reference = None if clean is None else find_recordings([clean])
+    if way.form == PUBLISHED and way.clean is not None:
+        return _take_published(recordings, way.clean, name, quiet)
+    files = find_recordings(recordings)
+    reference = None if way.clean is None else find_recordings([way.clean])
     sample_rate = equalising.lowest_rate(reference or files)
     results = equalising.measure_files(files, sample_rate)
     measured, failures = work_through(results, len(files), quiet, "listening", "heard")
@@ -143,6 +183,23 @@ def take_spectrum(
     if wrong:
         raise wrong[0].error
     return level.against(equalising.make_level(spoken, sample_rate)), failures
+
+
+def _take_published(
+    recordings: Sequence[Path], clean: Path, name: str, quiet: bool
+) -> tuple[SpectralProfile | None, list[Failure]]:
+    """The mean spectral difference between recordings and their originals."""
+    from selfremaster.core import equalising, restoring
+    from selfremaster.core.jobs import Job
+
+    found = [Job(file, place, file, file) for file, place in _places(recordings).items()]
+    originals = restoring.find_references(found, clean, "--clean")
+    sample_rate = equalising.lowest_rate(list(originals.values()))
+    results = equalising.compare_files(originals, sample_rate)
+    compared, failures = work_through(results, len(originals), quiet, "listening", "heard")
+    if not compared:
+        return None, failures
+    return equalising.make_published_gain(compared, sample_rate, name), failures
 
 
 def describe(made: Profile) -> str:

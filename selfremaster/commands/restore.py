@@ -18,10 +18,11 @@ from selfremaster.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from selfremaster.core.interfaces import Metric
     from selfremaster.core.jobs import Failure
+    from selfremaster.core.profiles import ChannelProfile
     from selfremaster.core.restoring import Restored
 
 DEFAULT_METRICS = ("lsd", "mel-l1")
@@ -67,6 +68,25 @@ def restore(
             show_default=False,
         ),
     ] = None,
+    redegraded: Annotated[
+        str | None,  # a path would lose the slash at its end, which says that it is a folder
+        typer.Option(
+            "--redegraded",
+            metavar="PATH",
+            help="Write there, too, what the model takes each recording for: the restored speech "
+            "with the recording's own sound put back.",
+            show_default=False,
+        ),
+    ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile",
+            metavar="FILE",
+            help="With --redegraded: put this sound back, such as a profile of all recordings.",
+            show_default=False,
+        ),
+    ] = None,
     without: Without = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -81,10 +101,22 @@ def restore(
     planned = jobs.plan(inputs, output, overwrite=overwrite, beside=beside)
     references = restoring.find_references(planned, reference) if reference else {}
     jobs.keep(planned, references.values(), beside)
+    again: dict[Path, Path] = {}
+    if redegraded is not None:
+        originals = [*references.values(), *([profile] if profile else [])]
+        again = restoring.plan_redegraded(planned, inputs, redegraded, originals, overwrite)
+        planned = [job for job in planned if job.source in again]
+    sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
     loaded = load_model(model, device, vocoder)
     results = restoring.restore_files(
-        loaded, planned, pictures=pictures, metrics=metrics, references=references
+        loaded,
+        planned,
+        pictures=pictures,
+        metrics=metrics,
+        references=references,
+        redegraded=again,
+        profile=sound,
     )
     done, failures = work_through(results, len(planned), quiet, "restoring", "restored")
     if as_json:
@@ -92,6 +124,18 @@ def restore(
     elif not quiet:
         _show(done, metrics)
     finish(failures, len(planned))
+
+
+def _sound(profile: Path | None, redegraded: str | None) -> ChannelProfile | None:
+    """The sound to put back, where it is not each recording's own."""
+    from selfremaster.core.errors import ComponentError
+    from selfremaster.core.profiles import ChannelProfile
+
+    if profile is None:
+        return None
+    if redegraded is None:
+        raise ComponentError("--profile is what --redegraded puts back; give --redegraded, too")
+    return ChannelProfile.load(profile)
 
 
 def _metrics(given: Sequence[str] | None, reference: Path | None) -> list[Metric]:
@@ -111,28 +155,30 @@ def _metrics(given: Sequence[str] | None, reference: Path | None) -> list[Metric
 def _show(done: Sequence[Restored], metrics: Sequence[Metric]) -> None:
     for result in done:
         say(f"{result.source} -> {result.target}")
+        if result.redegraded:
+            say(f"{result.source} -> {result.redegraded} (redegraded)")
     if not done or not metrics:
         return
     directions = {name: way for metric in metrics for name, way in metric.directions.items()}
     names = list(done[0].after)
+    columns = ["restored", "redegraded"] if done[0].redegraded else ["restored"]
     headings = ["file"]
     for name in names:
-        headings += [f"#{name} {ARROWS.get(directions.get(name, ''), '')} input", "#restored"]
-    rows = [_row(str(result.source), result.before, result.after, names) for result in done]
+        headings.append(f"#{name} {ARROWS.get(directions.get(name, ''), '')} input")
+        headings += [f"#{column}" for column in columns]
+    numbers = [(result.before, result.after, result.explained) for result in done]
+    rows = [_row(str(result.source), names, row) for result, row in zip(done, numbers, strict=True)]
     if len(done) > 1:
-        mean_before, mean_after = (
-            {name: sum(numbers[name] for numbers in side) / len(done) for name in names}
-            for side in ([result.before for result in done], [result.after for result in done])
-        )
-        rows.append(_row("mean", mean_before, mean_after, names))
+        rows.append(_row("mean", names, [_mean(side) for side in zip(*numbers, strict=True)]))
     say_table(headings, rows)
 
 
-def _row(label: str, before: Any, after: Any, names: Sequence[str]) -> list[str]:
-    cells = [label]
-    for name in names:
-        cells += [f"{before[name]:.3f}", f"{after[name]:.3f}"]
-    return cells
+def _mean(numbers: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(row[name] for row in numbers) / len(numbers) for name in numbers[0]}
+
+
+def _row(label: str, names: Sequence[str], sides: Sequence[Mapping[str, float]]) -> list[str]:
+    return [label, *(f"{side[name]:.3f}" for name in names for side in sides if side)]
 
 
 def _as_json(done: Sequence[Restored], failures: Sequence[Failure]) -> dict[str, Any]:
@@ -142,10 +188,12 @@ def _as_json(done: Sequence[Restored], failures: Sequence[Failure]) -> dict[str,
                 "input": result.source,
                 "output": result.target,
                 "picture": result.picture,
+                "redegraded": result.redegraded,
                 "seconds": result.seconds,
                 "took_seconds": round(result.took_seconds, 3),
                 "input_metrics": dict(result.before),
                 "output_metrics": dict(result.after),
+                "redegraded_metrics": dict(result.explained),
             }
             for result in done
         ],

@@ -13,8 +13,10 @@ from selfremaster.commands.profile import (
     CHANNEL,
     SPECTRUM,
     Clean,
+    FormOption,
     Method,
-    check_method,
+    Way,
+    choose_way,
     find_recordings,
     take_channel,
     take_spectrum,
@@ -31,42 +33,49 @@ if TYPE_CHECKING:
     from selfremaster.core.transferring import Transferred
 
 
+Profiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE",
+        help="What `selfremaster profile` wrote; may be repeated, to mix sounds.",
+        show_default=False,
+    ),
+]
+Recording = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="RECORDING",
+        help="The sound of this file or folder, without a profile.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="A,B,...",
+        help="How much of each profile; by default the same of each.",
+        show_default=False,
+    ),
+]
+Strength = Annotated[
+    float, typer.Option("--strength", help="0 changes nothing, 1 is all, up to 1.5 is more.")
+]
+
+
 def transfer(
     inputs: Inputs,
     output: Output,
-    profiles: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--profile",
-            metavar="FILE",
-            help="What `selfremaster profile` wrote; may be repeated, to mix sounds.",
-            show_default=False,
-        ),
-    ] = None,
-    recording: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="RECORDING",
-            help="The sound of this file or folder, without a profile.",
-            show_default=False,
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights",
-            metavar="A,B,...",
-            help="How much of each profile; by default the same of each.",
-            show_default=False,
-        ),
-    ] = None,
-    strength: Annotated[
-        float, typer.Option("--strength", help="0 changes nothing, 1 is all, up to 1.5 is more.")
-    ] = 1.0,
+    profiles: Profiles = None,
+    recording: Recording = None,
+    weights: Weights = None,
+    strength: Strength = 1.0,
     model: ModelOption = None,
     method: Method = None,
     clean: Clean = None,
+    form: FormOption = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
     without: Without = None,
@@ -83,14 +92,14 @@ def transfer(
     planned = jobs.plan(inputs, output, overwrite=overwrite)
     if recording is not None and not profiles:
         _refuse_weights(weights)
-        chosen = check_method(method, model, clean)
-        sources = find_recordings([recording, *([clean] if clean else [])])
-        jobs.keep(planned, sources)
-        sound, effect = _take(chosen, recording, clean, model, device, quiet)
+        way = choose_way(method, model, clean, form)
+        jobs.keep(planned, find_recordings([recording, *([clean] if clean else [])]))
+        sound, effect = _take(way, recording, model, device, quiet)
     else:
         mixed = _mixed(profiles, recording, weights)
         jobs.keep(planned, profiles or ())
-        sound, effect = _given(mixed, method, clean, model, device)
+        _refuse_way(mixed, method, clean, form)
+        sound, effect = _given(mixed, model, device)
     results = transferring.transfer_files(planned, effect, strength)
     done, failures = work_through(results, len(planned), quiet, "transferring", "done")
     if as_json:
@@ -102,22 +111,22 @@ def transfer(
 
 
 def _take(
-    method: str, recording: Path, clean: Path | None, model: str | None, device: str, quiet: bool
+    way: Way, recording: Path, model: str | None, device: str, quiet: bool
 ) -> tuple[Profile, Callable[[Tensor, int], Tensor]]:
     """The sound of recordings, taken now; one that cannot be heard stops everything."""
     from selfremaster.core import equalising, transferring
     from selfremaster.core.errors import ComponentError
 
-    files = find_recordings([recording])
-    if method == SPECTRUM:
-        if clean is None:
+    if way.method == SPECTRUM:
+        if way.clean is None:
             raise ComponentError(
                 f"--method {SPECTRUM} compares --from with clean speech; give --clean"
             )
-        level, failures = take_spectrum(files, clean, recording.stem, quiet)
-        if failures or level is None:
+        gain, failures = take_spectrum([recording], way, recording.stem, quiet)
+        if failures or gain is None:
             raise failures[0].error
-        return level, equalising.equaliser(level)
+        return gain, equalising.equaliser(gain)
+    files = find_recordings([recording])
     loaded = load_model(model, device)
     heard, failures = take_channel(loaded, model, files, recording.stem, quiet)
     if failures or heard is None:
@@ -161,20 +170,27 @@ def _refuse_weights(weights: str | None) -> None:
         raise ComponentError("--weights are those of profiles; leave them out with --from")
 
 
+def _refuse_way(sound: Profile, method: str | None, clean: Path | None, form: str | None) -> None:
+    """Raise for options of how a sound is taken, where a profile was given."""
+    from selfremaster.core.errors import ComponentError
+
+    own = SPECTRUM if sound.kind == "spectrum" else CHANNEL
+    if choose_way(method or own, None, None, None).method != own:
+        raise ComponentError(f"a {sound.described} is for --method {own}; leave --method out")
+    for option, given in (("--clean", clean), ("--form", form)):
+        if given is not None:
+            raise ComponentError(f"{option} is for --from; a profile was compared when it was made")
+
+
 def _given(
-    sound: Profile, method: str | None, clean: Path | None, model: str | None, device: str
+    sound: Profile, model: str | None, device: str
 ) -> tuple[Profile, Callable[[Tensor, int], Tensor]]:
     """What puts a profile onto waves: the kind of profile says which method."""
     from selfremaster.core import equalising, transferring
-    from selfremaster.core.errors import ComponentError
     from selfremaster.core.profiles import SpectralProfile
 
-    own = SPECTRUM if isinstance(sound, SpectralProfile) else CHANNEL
-    if check_method(method or own, model, None) != own:
-        raise ComponentError(f"a {sound.described} is for --method {own}; leave --method out")
-    if clean is not None:
-        raise ComponentError("--clean is for --from; a profile was compared when it was made")
     if isinstance(sound, SpectralProfile):
+        choose_way(SPECTRUM, model, None, None)
         return sound, equalising.equaliser(sound)
     channel = cast("ChannelProfile", sound)
     loaded = load_model(model, device)
