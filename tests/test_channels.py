@@ -132,7 +132,8 @@ def test_nothing_is_delayed() -> None:
 def test_two_domains_have_statistics_of_their_own() -> None:
     channel = tiny(norm="batch-by-domain")
     wave, vector = some_wave(400, batch=2), torch.ones(2, 3)
-    before = channel(wave, vector)
+    channel.train()(wave, vector)
+    before = channel.eval()(wave, vector)
     channel.train()
     with in_domain("simulated"):
         channel(wave + 0.5, vector)

@@ -150,7 +150,7 @@ def test_a_run_splits_what_another_learned_together_and_not_the_other_way(
     ]
     assert apart
     start = {**start, **dict.fromkeys(("analyzer", "channel"), str(tmp_path / "split"))}
-    words = r"start\.analyzer: .*norm=batch-by-domain.* asks for .*set model\.analyzer to the same"
+    words = r"start\.analyzer: .*norm=batch-by-domain.* asks for .*set model\.analyzer to the"
     with pytest.raises(BundleError, match=words):
         train(experiment(speech, dual, BATCH, start=start), tmp_path / "back")
 

@@ -108,9 +108,8 @@ class BatchNormByDomain(RunningStatistics):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The map, normalised: in training over its batch, else by its domain's statistics."""
-        heard, other = (self, self.simulated)
-        if current_domain() == "simulated":
-            heard, other = other, heard
+        domains: tuple[RunningStatistics, RunningStatistics] = (self, self.simulated)
+        heard, other = reversed(domains) if current_domain() == "simulated" else domains
         normalised = functional.batch_norm(
             hidden,
             heard.running_mean,
