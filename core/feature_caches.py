@@ -25,7 +25,7 @@ WORDS = ("source", "target")
 FOLDER_SUFFIX = ".features"
 VERSION = 1  # of what is kept; another one computes anew
 KEPT_PEAK_DB = 0.0
-SECONDS_WORTH_A_PROCESS = 30.0  # of sound: below, starting one takes longer than the work
+SECONDS_WORTH_A_PROCESS = 600.0  # of sound: below, starting one takes longer than the work
 
 Told = Callable[[int, int], None]
 """Is told after each file how many are done, and of how many."""

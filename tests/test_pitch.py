@@ -11,6 +11,7 @@ from selfremaster.core.levels import resample
 from selfremaster.core.promises.inputs import noise
 from selfremaster.plugins.features.source_filter import SourceFilter
 from selfremaster.registry.building import build
+from tests import tiny
 
 LOW_HZ = 8000
 RATES = {22050: "", LOW_HZ: ",sample_rate=8000,fmax_hz=4000,hop_samples=80,size=512"}
@@ -65,3 +66,20 @@ def test_a_recording_at_8_khz_keeps_its_pitch(f0: str, rate_hz: int, f0_hz: floa
     heard = voiced[0, middle] > 0
     assert heard.all() or f0 == "swipe"  # which now and then hears nothing in the same wave
     assert ((found[0, middle] / f0_hz - 1).abs()[heard] < 0.02).all()
+
+
+def test_dio_looks_at_fewer_samples_only_where_enough_remain() -> None:
+    wave = tiny.speech_like(1.0, 3)
+    fast, published = (
+        build("features", f"source-filter:dio_decimation={count}") for count in (3, 1)
+    )
+    pitch, wanted = fast.source(wave), published.source(wave)
+    assert not torch.equal(pitch, wanted)
+    both = (pitch[:, 1] > 0) & (wanted[:, 1] > 0)
+    assert both.float().mean() > 0.9 * wanted[:, 1].mean()
+    assert (pitch[:, 0] - wanted[:, 0])[both].abs().median() < 0.01  # octaves
+    slow = "sample_rate=8000,fmax_hz=4000,size=512,hop_samples=128"
+    few, all_samples = (
+        build("features", f"source-filter:{slow},dio_decimation={count}") for count in (3, 1)
+    )
+    assert torch.equal(few.source(wave), all_samples.source(wave))

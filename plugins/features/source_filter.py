@@ -37,6 +37,7 @@ class SourceFilterConfig(MelConfig):
         "published": {
             "pitch": "linear",
             "f0": "dio",
+            "dio_decimation": 1,
             "envelope_f0": "dio",
             "envelope_floor": 1e-10,
         },
@@ -57,6 +58,15 @@ class SourceFilterConfig(MelConfig):
     ] = "dio"
     f0_floor_hz: Annotated[float, Field(ge=20, description="lowest F0 looked for, Hz")] = 71.0
     f0_ceil_hz: Annotated[float, Field(gt=0, description="highest F0 looked for, Hz")] = 800.0
+    dio_decimation: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=12,
+            description="DIO looks at every so many samples, where the rate allows it; 3 is three "
+            "times as fast as 1, which is published, and no further from Harvest",
+        ),
+    ] = 3
     pitch: Annotated[
         Literal["log", "linear"],
         Field(
@@ -237,6 +247,7 @@ class SourceFilter(Features):
             self.hop_samples,
             extractor or self.config.f0,
             (self.config.f0_floor_hz, self.config.f0_ceil_hz),
+            self.config.dio_decimation,
         )
 
     def _both_rows(self, wave: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from selfremaster.core.errors import ComponentError
 
 Extractor = Literal["dio", "harvest", "swipe"]
 
+LEAST_SAMPLES = 8  # of the shortest period, for DIO
 LONGEST_PERIODS = 3.0  # of the lowest F0, in the window of WORLD's spectral envelope
 SHORTEST_SECONDS = 0.25  # shorter waves are padded with silence: too little to find a pitch in
 TURN_SECONDS = 60.0  # longer waves are heard in turns, for the memory that one FFT of all takes
@@ -54,8 +55,11 @@ def f0_track(
     hop_samples: int,
     extractor: Extractor,
     range_hz: tuple[float, float],
+    dio_decimation: int = 1,
 ) -> np.ndarray:
     """F0 of a wave (samples,) at every hop, Hz; 0 where the voice does not sound.
+
+    DIO looks at every so many samples, as far as eight of them remain in the shortest period.
 
     Shape: (samples,) float64 -> (1 + samples // hop_samples,).
     Source: DIO (Morise et al., 2009) and Harvest (Morise, 2017), each refined by StoneMask; SWIPE'
@@ -63,7 +67,8 @@ def f0_track(
     """
     tracks = []
     for frames, before, heard in turns(len(wave), sample_rate, hop_samples):
-        track = _f0_at_once(wave[heard], sample_rate, hop_samples, extractor, range_hz)
+        piece = wave[heard]
+        track = _f0_at_once(piece, sample_rate, hop_samples, extractor, range_hz, dio_decimation)
         tracks.append(track[before : before + len(frames)])
     return np.concatenate(tracks)
 
@@ -74,6 +79,7 @@ def _f0_at_once(
     hop_samples: int,
     extractor: Extractor,
     range_hz: tuple[float, float],
+    dio_decimation: int,
 ) -> np.ndarray:
     frames = 1 + len(wave) // hop_samples
     wave = padded(wave, sample_rate)
@@ -84,8 +90,12 @@ def _f0_at_once(
         f0 = package("pysptk").swipe(wave, sample_rate, hop_samples, min=low, max=high, otype="f0")
         return fit_frames(np.nan_to_num(f0), frames)
     world = package("pyworld")
-    search = world.dio if extractor == "dio" else world.harvest
-    f0, _ = search(wave, sample_rate, *range_hz, frame_period=1000 * hop_samples / sample_rate)
+    period = 1000 * hop_samples / sample_rate
+    if extractor == "dio":
+        speed = max(1, min(dio_decimation, int(sample_rate / (LEAST_SAMPLES * range_hz[1]))))
+        f0, _ = world.dio(wave, sample_rate, *range_hz, frame_period=period, speed=speed)
+    else:
+        f0, _ = world.harvest(wave, sample_rate, *range_hz, frame_period=period)
     moments = np.arange(frames) * hop_samples / sample_rate
     refined: np.ndarray = world.stonemask(wave, fit_frames(f0, frames), moments, sample_rate)
     return refined
