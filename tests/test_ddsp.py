@@ -275,7 +275,9 @@ def test_it_learns_to_say_a_second_of_speech() -> None:
 
 
 def test_gradients_reach_the_mel_cepstrum_and_not_f0() -> None:
-    features = flat(10, -4, 130.0).requires_grad_()
+    features = flat(10, -4, 130.0)
+    features[:, 1] = 0.5  # half voiced: at its limits a slope is a matter of taste
+    features.requires_grad_()
     ddsp(width=4)(features).square().sum().backward()
     assert features.grad is not None
     assert (features.grad[:, 2] > 0).all()  # louder is louder

@@ -104,7 +104,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
 
 
 def test_labels_have_to_be_given(speech: Path, tmp_path: Path) -> None:
-    with pytest.raises(ExperimentError, match=r"learns labels of the degraded speech; set data\."):
+    with pytest.raises(
+        ExperimentError, match="learns labels of the degraded speech; set label to the column"
+    ):
         train(experiment(speech, LABELLED), tmp_path)
 
 
