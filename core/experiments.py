@@ -273,6 +273,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ExperimentError(
             f"{path}: no such file; give the path of an experiment in YAML"
         ) from None
+    except IsADirectoryError:
+        raise ExperimentError(f"{path}: is a folder; give an experiment in YAML") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text ({type(error).__name__})") from None
     except yaml.YAMLError as error:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Wave = TypeVar("Wave", Tensor, np.ndarray)
 
 PEAK_LIMIT = 0.999
+MOST_CHANNELS = 64  # of a wave that has fewer samples than channels
 
 
 class Model(nn.Module):
@@ -190,6 +191,12 @@ def check_wave(wave: Tensor | np.ndarray) -> Tensor:
     if tensor.ndim not in (1, 2):
         raise AudioError(
             f"a wave of shape {tuple(tensor.shape)}; give (samples,) or (channels, samples)"
+        )
+    if tensor.ndim == 2 and tensor.shape[0] > max(MOST_CHANNELS, tensor.shape[1]):
+        channels, samples = tensor.shape
+        raise AudioError(
+            f"{channels} channels of {samples} samples; give (channels, samples), for what "
+            "soundfile reads its transpose, wave.T"
         )
     if not tensor.is_floating_point():
         raise AudioError(f"a wave of {tensor.dtype}; give floating point with full scale 1")

@@ -40,7 +40,8 @@ def write_fields(path: Path, fields: Mapping[str, Any], arrays: Sequence[str]) -
 def read_fields(path: Path) -> dict[str, Any]:
     """The fields in a file, which may be those of a profile or not; raises `BundleError`."""
     if not path.is_file():
-        raise BundleError(f"{path}: no such file; `selfremaster profile` makes one")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise BundleError(f"{path}: {what}; `selfremaster profile` makes a file")
     fields = _read_json(path) if check_suffix(path) == JSON else _read_tensors(path)
     if not isinstance(fields, dict):
         raise not_a_profile(path)

@@ -170,6 +170,8 @@ class Trainer:
         while self.state.step < self.settings.steps:
             self._elapsed = self._part_of_the_minutes()
             if self._elapsed >= 1:
+                if self.state.step % self.settings.log_every:
+                    self.log.numbers(self.state.step, "train", self._losses)
                 if self.state.validated != self.state.step:
                     self._validate(self._last_batch)
                 return "minutes"

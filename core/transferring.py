@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from selfremaster.core import audio, jobs
+from selfremaster.core.blending import blend, same_polarity
 from selfremaster.core.bundles import fold
 from selfremaster.core.chunks import process_in_chunks
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
@@ -254,7 +255,7 @@ def colour(model: Model, wave: Tensor, channel_features: Tensor) -> Tensor:
 def put_on(
     effect: Callable[[Wave, int], Wave], wave: Wave, sample_rate: int, strength: float = 1.0
 ) -> Wave:
-    """A wave under an effect, as strongly as wanted, at the wave's own level.
+    """A wave under an effect, as strongly as wanted, at the wave's own level and the same way up.
 
     Strength 0 is the wave itself to the last bit, 1 the effect, more than 1 exaggerates.
     """
@@ -262,15 +263,16 @@ def put_on(
     given = check_wave(wave)
     if strength == 0:
         return wave.copy() if isinstance(wave, np.ndarray) else wave.clone()
-    coloured = effect(wave, sample_rate)
-    if strength == 1:
-        return coloured
+    coloured = check_wave(effect(wave, sample_rate))
     wide = torch.promote_types(given.dtype, torch.float32)
-    rows, full = (check_wave(one).reshape(-1, given.shape[-1]).to(wide) for one in (wave, coloured))
-    blended = match_level(rows + strength * (full - rows), rows).reshape(given.shape)
+    rows, full = (one.reshape(-1, given.shape[-1]).to(wide) for one in (given, coloured))
+    full = same_polarity(full, rows)
+    if strength != 1:
+        full = match_level(blend(rows, full, strength, sample_rate).to(wide), rows)
+    result = full.reshape(given.shape)
     if isinstance(wave, np.ndarray):
-        return blended.numpy().astype(wave.dtype)
-    return blended.to(given.dtype)
+        return result.cpu().numpy().astype(wave.dtype)
+    return result.to(wave)
 
 
 def transfer_files(

@@ -143,7 +143,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     Reads what `torch.save` writes, as plain data alone, and safetensors. Raises `BundleError`.
     """
     if not path.is_file():
-        raise BundleError("no such file; name a checkpoint")
+        what = "is a folder" if path.is_dir() else "no such file"
+        raise BundleError(f"{what}; name a checkpoint")
     if path.stat().st_size > LARGEST_BYTES:
         raise BundleError(f"is larger than {LARGEST_BYTES >> 30} GiB, unlike published checkpoints")
     if path.suffix == ".safetensors":

@@ -14,7 +14,7 @@ from selfremaster.core.bundles import Bundle, load_weights
 from selfremaster.core.checkpoints import CHECKPOINT_NAME
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.corpora import Entry, entries_from, number_labels, paired
-from selfremaster.core.errors import BundleError, ExperimentError
+from selfremaster.core.errors import BundleError, ExperimentError, SelfRemasterError
 from selfremaster.core.experiments import (
     FOLLOWS,
     MODULES,
@@ -264,7 +264,7 @@ def _dataset(
             folder = experiment.data.features_folder or _folder_beside(sources[stream])
             # of its own: the model's moves to the device
             cache = FeatureCache(copy.deepcopy(features).cpu(), folder)
-            cache.fill(streams[stream], words, told=told)
+            _fill(cache, streams[stream], words, told)
             beside |= {f"{stream}/{word}": cache.rows(word) for word in words}
     return SegmentDataset(
         streams,
@@ -276,6 +276,19 @@ def _dataset(
         grid_samples=features.hop_samples if features.cached else 1,
         follows={name: leader for name, leader in FOLLOWS.items() if name in streams},
     )
+
+
+def _fill(
+    cache: FeatureCache, entries: Sequence[Entry], words: Sequence[str], told: Told | None
+) -> None:
+    try:
+        cache.fill(entries, words, told=told)
+    except SelfRemasterError as error:
+        if "cannot write" not in str(error):
+            raise
+        raise ExperimentError(
+            f"speech features are kept beside the speech, and {error}, as data.features_folder"
+        ) from None
 
 
 def _label_numbers(data: DataSettings, stream: str) -> dict[str, int]:

@@ -146,6 +146,10 @@ def test_modules_are_put_back_as_they_were() -> None:
 BAD: list[tuple[Any, str]] = [
     (torch.zeros(1, 2, 3), r"a wave of shape \(1, 2, 3\); give \(samples,\) or \(channels, sam"),
     (torch.zeros(()), r"a wave of shape \(\); give"),
+    (
+        torch.zeros(900, 2),
+        r"900 channels of 2 samples; give \(channels, samples\), for what soundfile reads",
+    ),
     (torch.zeros(1, 0), "0 samples of audio; nothing to restore"),
     (np.zeros(0), "0 samples of audio"),
     (torch.tensor([[0.0, float("nan"), 1.0]]), "sample 1 is not a finite number; repair"),

@@ -59,7 +59,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the run's last checkpoint.")
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint, or begin.")
     ] = False,
     init: Annotated[
         str | None,
