@@ -6,7 +6,7 @@ weights, which makes a resumed run equal to an uninterrupted one.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,6 +24,7 @@ from selfremaster.core.experiments import Experiment
 from selfremaster.core.files import write_atomically
 from selfremaster.core.interfaces import Objective, StepContext
 from selfremaster.core.models import Model
+from selfremaster.core.processes import Processes
 from selfremaster.core.runlogs import RunLog
 from selfremaster.core.schedules import Schedule
 
@@ -99,6 +100,7 @@ class Trainer:
             strategy=self.settings.strategy,
             precision=self.settings.precision,
         )
+        self.processes = Processes(self.fabric)
         self.schedule = Schedule(self.settings)
         self.state = _State()
         self.best_weights: dict[str, dict[str, Tensor]] | None = None
@@ -213,7 +215,8 @@ class Trainer:
             with self.fabric.autocast():
                 losses = next(updates, None)
             if losses is None:
-                self._share_statistics()
+                modules = [getattr(self.model, name) for name in self.objective.trained]
+                self.processes.share_statistics([*modules, self.objective])
                 return
             self._check_finite(losses.total, "loss")
             self._update(losses.update, losses.total)
@@ -225,57 +228,20 @@ class Trainer:
         optimizer, parameters = self._optimizers[name], self._parameters[name]
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(total)
-        if self.fabric.world_size > 1:
-            self._share_gradients(parameters)
+        self.processes.share_gradients(parameters)
         limit = math.inf if self.settings.clip_gradient is None else self.settings.clip_gradient
         norm = nn.utils.clip_grad_norm_(parameters, limit)
         self._check_finite(norm, "gradient")
         self._losses[f"gradient/{name}"] = float(norm)
         optimizer.step()
 
-    def _share_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Give all processes the mean gradient, by one exchange."""
-        own = [
-            # a process whose batch did not reach it takes part with nothing
-            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            for parameter in parameters
-        ]
-        shared = self._mean(torch.cat([gradient.flatten() for gradient in own]))
-        parts = torch.split(shared, [parameter.numel() for parameter in parameters])
-        for parameter, part in zip(parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
-
-    def _share_statistics(self) -> None:
-        """Give all processes the mean of what layers have counted (running means and variances)."""
-        if self.fabric.world_size == 1:
-            return
-        modules = [getattr(self.model, name) for name in self.objective.trained]
-        counted = [
-            buffer
-            for module in (*modules, self.objective)
-            for buffer in module.buffers()
-            if buffer.is_floating_point()
-        ]
-        if counted:
-            shared = self._mean(torch.cat([buffer.flatten() for buffer in counted]))
-            parts = torch.split(shared, [buffer.numel() for buffer in counted])
-            for buffer, part in zip(counted, parts, strict=True):
-                buffer.copy_(part.view_as(buffer))
-
     def _number(self, value: Tensor) -> float:
         """A loss as it is logged: the mean over all processes."""
-        return float(self._mean(value.detach()))
-
-    def _mean(self, value: Tensor) -> Tensor:
-        """The mean over all processes."""
-        if self.fabric.world_size == 1:
-            return value
-        # in place: the value may still be needed on the way back
-        return cast("Tensor", self.fabric.all_reduce(value.clone(), reduce_op="mean"))
+        return float(self.processes.mean(value.detach()))
 
     def _check_finite(self, value: Tensor, what: str) -> None:
         """Stop before a weight is spoiled, in all processes at once."""
-        value = self._mean(value.detach())
+        value = self.processes.mean(value.detach())
         if bool(torch.isfinite(value).all()):
             return
         saved = self.folder / CHECKPOINT_NAME
@@ -313,7 +279,9 @@ class Trainer:
                 self.log.sounds(self.state.step, _first_sounds(self.model, shown), self.model)
         self.state.validated = self.state.step
         own = sums.get("total", self._last_total)
-        self.schedule.observe(float(self._mean(torch.tensor(own, device=self.fabric.device))))
+        self.schedule.observe(
+            float(self.processes.mean(torch.tensor(own, device=self.fabric.device)))
+        )
         if not sums:
             return
         self.state.held_out = sums

@@ -19,12 +19,11 @@ from selfremaster.core.checkpoints import CHECKPOINT_NAME, checkpoint_step
 from selfremaster.core.errors import BundleError, ExperimentError, TrainingError
 from selfremaster.core.experiments import Experiment, TrainSettings
 from selfremaster.core.interfaces import StepContext, StepLosses
+from selfremaster.core.processes import Processes
 from selfremaster.core.schedules import Schedule
 from selfremaster.core.tensorfiles import read_tensors, write_tensors
-from selfremaster.core.training import Trainer, TrainingData
 from selfremaster.plugins.objectives.ssl_dual import SslDual
 from selfremaster.registry.assembling import assemble, resolve
-from selfremaster.registry.building import build
 from selfremaster.registry.runs import train
 from tests import tiny
 
@@ -153,25 +152,21 @@ class _TwoProcesses:
         return value.mul_(0.5)  # in place, as the real one
 
 
-def test_several_processes_share_gradients_and_statistics_and_spoil_nothing(
-    speech: Path, tmp_path: Path
-) -> None:
+def test_several_processes_share_gradients_and_statistics_and_spoil_nothing(speech: Path) -> None:
     analyzer = {**tiny.ANALYZER, "norm": "batch"}
-    experiment = resolve(tiny.experiment(speech, model={"analyzer": analyzer}))
-    model, objective = assemble(experiment), build("objective", experiment.objective)
-    trainer = Trainer(experiment, model, objective, TrainingData(lambda *_: iter(())), tmp_path)
-    trainer.fabric = cast("Any", _TwoProcesses())
+    model = assemble(resolve(tiny.experiment(speech, model={"analyzer": analyzer})))
+    processes = Processes(cast("Any", _TwoProcesses()))
     loss = torch.ones(())
-    assert trainer._mean(loss) == 0.5
+    assert processes.mean(loss) == 0.5
     assert loss == 1  # what is still needed on the way back stays as it was
     first, second = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(3))
     first.grad = torch.full((2,), 4.0)
-    trainer._share_gradients([first, second])
+    processes.share_gradients([first, second])
     assert first.grad.tolist() == [2, 2]
     assert second.grad is not None
     assert second.grad.tolist() == [0, 0, 0]
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    trainer._share_statistics()
+    processes.share_statistics([model])
     for name, value in model.state_dict().items():
         share = 0.5 if name.endswith(("running_mean", "running_var")) else 1
         torch.testing.assert_close(value, share * before[name])
