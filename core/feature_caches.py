@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 from selfremaster.core import audio
 from selfremaster.core.corpora import Entry
 from selfremaster.core.errors import AudioError, BundleError, SelfRemasterError
+from selfremaster.core.files import sha256_of
 from selfremaster.core.interfaces import Features
 from selfremaster.core.levels import peak_gain
 from selfremaster.core.tensorfiles import write_tensors
@@ -54,8 +56,8 @@ class FeatureCache:
         """Compute what is not there yet, of these rows alone; gives for how many files.
 
         By default on all processors where that pays. An interrupted run goes on where it stopped.
-        Raises `AudioError` for a file that cannot be read, `SelfRemasterError` for a folder that
-        cannot be written to.
+        Raises `AudioError` in the end for a file that cannot be read, and another
+        `SelfRemasterError` at once for a folder that cannot be written to.
         """
         missing = {
             entry.path: tuple(word for word in words if not self.place(entry.path, word).is_file())
@@ -67,13 +69,19 @@ class FeatureCache:
         # by joblib, whose processes do not run the script again that began all this
         work = Parallel(n_jobs=max(1, min(wanted, len(missing))), return_as="generator")
         found = work(starmap(delayed(self._compute), missing.items()))
-        failed: SelfRemasterError | None = None
-        for number, error in enumerate(found, 1):
-            failed = failed or error  # the others go on: what they compute is kept
-            if told is not None:
-                told(number, len(missing))
-        if failed is not None:
-            raise failed
+        unread: AudioError | None = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # joblib says what it gives up when one has failed
+            with closing(found):
+                for number, error in enumerate(found, 1):
+                    if isinstance(error, AudioError):
+                        unread = unread or error  # the others go on: what they compute is kept
+                    elif error is not None:
+                        raise error
+                    if told is not None:
+                        told(number, len(missing))
+        if unread is not None:
+            raise unread
         return len(missing)
 
     def rows(self, word: str) -> "CachedRows":
@@ -168,8 +176,7 @@ def _content(path: Path) -> str:
         raise AudioError(f"{path}: cannot be read: {reason}; check the path") from None
     key = (path, status.st_size, status.st_mtime_ns)
     if key not in _contents:
-        with path.open("rb") as opened:
-            _contents[key] = hashlib.file_digest(opened, "sha256").hexdigest()
+        _contents[key] = sha256_of(path)
     return _contents[key]
 
 

@@ -14,7 +14,12 @@ from selfremaster.core.bundles import Bundle, load_weights
 from selfremaster.core.checkpoints import CHECKPOINT_NAME
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.corpora import Entry, entries_from, number_labels, paired
-from selfremaster.core.errors import BundleError, ExperimentError, SelfRemasterError
+from selfremaster.core.errors import (
+    AudioError,
+    BundleError,
+    ExperimentError,
+    SelfRemasterError,
+)
 from selfremaster.core.experiments import (
     FOLLOWS,
     MODULES,
@@ -283,9 +288,9 @@ def _fill(
 ) -> None:
     try:
         cache.fill(entries, words, told=told)
+    except AudioError:
+        raise
     except SelfRemasterError as error:
-        if "cannot write" not in str(error):
-            raise
         raise ExperimentError(
             f"speech features are kept beside the speech, and {error}, as data.features_folder"
         ) from None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from selfremaster.core import audio
 from selfremaster.core.corpora import Entry
-from selfremaster.core.errors import AudioError, BundleError
+from selfremaster.core.errors import AudioError, BundleError, SelfRemasterError
 from selfremaster.core.feature_caches import FeatureCache, folder_beside
 from selfremaster.core.promises.stubs import HOP_SAMPLES
 from selfremaster.core.segments import SegmentDataset
@@ -129,3 +129,19 @@ def test_damaged_rows_and_sounds_are_told_in_one_line(entries: list[Entry], tmp_
     (tmp_path / "bad.wav").write_bytes(b"no sound")
     with pytest.raises(AudioError, match=r"bad\.wav: not audio"):
         cache.fill([Entry(tmp_path / "bad.wav", 1.0)])
+
+
+def test_a_bad_file_lets_the_others_be_kept_and_a_bad_folder_stops_at_once(
+    entries: list[Entry], tmp_path: Path, log: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    mixed = [Entry(tmp_path / "bad.wav", 1.0), *entries]
+    cache = FeatureCache(FEATURES, tmp_path / "kept")
+    with pytest.raises(AudioError, match=r"bad\.wav: not audio"):
+        cache.fill(mixed, ["target"])
+    assert len(list(cache.folder.iterdir())) == len(computed(log)) == len(entries)
+    (tmp_path / "file").touch()
+    with pytest.raises(SelfRemasterError, match=r"cannot write .*choose a folder"):
+        FeatureCache(FEATURES, tmp_path / "file").fill(entries, ["target"])
+    assert len(computed(log)) == len(entries) + 1
+    assert not [one for one in recwarn if "cancelled" in str(one.message)]
