@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from selfremaster.core.interfaces import Objective, StepContext, StepLosses
-from selfremaster.core.models import Model
+from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.signals import resample_hann
 from tests import tiny
 
@@ -32,20 +31,6 @@ def speech(items: int, samples: int = 4096) -> dict[str, Tensor]:
         "paired_clean": clean[:items],
         "degraded/label": torch.arange(items),
     }
-
-
-def begin(objective: Objective, model: Model, *, training: bool = True) -> dict[str, list[Any]]:
-    """Set an objective and its model to work as a training run does; the updates."""
-    model.requires_grad_(False)
-    updates = objective.updates(model)
-    for parameters in updates.values():
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-    objective.train(training)
-    model.eval()
-    for name in objective.trained:
-        getattr(model, name).train(training)
-    return updates
 
 
 def only(steps: Iterator[StepLosses]) -> StepLosses:

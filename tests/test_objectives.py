@@ -19,6 +19,7 @@ from selfremaster.core.interfaces import (
 )
 from selfremaster.core.models import Model
 from selfremaster.core.promises import check
+from selfremaster.core.promises.objectives import set_to_work
 from selfremaster.core.promises.stubs import CHANNEL_DIM, StubAnalyzer, StubFeatures, stub_model
 from selfremaster.plugins.objectives.label_predictor import LabelPredictor
 from selfremaster.plugins.objectives.pretrain import AUGMENTED, PretrainConfig
@@ -27,7 +28,7 @@ from selfremaster.registry.assembling import assemble
 from selfremaster.registry.building import build, configure
 from tests import tiny
 from tests.reference import fill
-from tests.teaching import ALONE, begin, context, only, reached, speech
+from tests.teaching import ALONE, context, only, reached, speech
 
 REFERENCE = Path(__file__).parent / "reference" / "label_predictor.npz"
 VARIANTS: tuple[Any, ...] = (
@@ -75,7 +76,7 @@ def test_two_seconds_of_speech_are_learned_by_heart(
     spec: Any, parts: tuple[str, ...], tiny_model: Model
 ) -> None:
     objective, model = build("objective", spec), copy.deepcopy(tiny_model)
-    updates = begin(objective, model)
+    updates = set_to_work(objective, model)
     optimizers = {name: torch.optim.Adam(group, lr=5e-3) for name, group in updates.items()}
     batch = speech(2, tiny.RATE)
     curves: dict[str, list[float]] = {part: [] for part in parts}
@@ -108,7 +109,7 @@ def test_two_seconds_of_speech_are_learned_by_heart(
 def test_a_batch_learns_the_same_however_its_items_are_shared_out(spec: Any) -> None:
     objective = build("objective", spec)
     model = stub_model(*objective.trained, *objective.uses)
-    begin(objective, model, training=False)
+    set_to_work(objective, model, training=False)
     batch = speech(4)
     whole = only(objective.losses(model, batch, context(first_item=8, stride=1))).total
     shares = [
@@ -199,7 +200,7 @@ def test_steps_teach_the_channel_module_first_and_the_analysis_module_then(
 ) -> None:
     objective = build("objective", "ssl-step:channel_steps=5")
     model = copy.deepcopy(tiny_model)
-    updates = begin(objective, model)
+    updates = set_to_work(objective, model)
     assert model.analyzer is not None
     assert model.channel is not None
     branch = {id(parameter) for parameter in model.analyzer.channel_parameters()}
@@ -228,7 +229,7 @@ def test_the_backward_task_teaches_as_far_as_it_is_told(
 ) -> None:
     objective = build("objective", f"ssl-dual:backward={backward}")
     model = stub_model("analyzer", "vocoder", "channel")
-    begin(objective, model)
+    set_to_work(objective, model)
     step = only(objective.losses(model, speech(2), context()))
     step.parts["task"].backward()
     assert isinstance(model.analyzer, StubAnalyzer)
@@ -285,7 +286,7 @@ def test_backward_is_of_another_domain_and_channel_features_may_go_over_time() -
     listening = Listening(ComponentConfig(), StubFeatures(ComponentConfig()))
     model.analyzer, channel = listening, OverTime(model.channel or nn.Identity())
     model.channel = channel  # type: ignore[assignment]  # a module that does what one does
-    begin(objective, model)
+    set_to_work(objective, model)
     step = only(objective.losses(model, speech(2), context()))
     step.total.backward()
     assert listening.domains == ["recordings", "simulated", "simulated"]
@@ -319,7 +320,7 @@ def test_semi_learns_with_style_tokens() -> None:
     parts = {"vocoder": tiny.VOCODER, "analyzer": analyzer, "channel": tiny.CHANNEL}
     model = assemble(Experiment.from_mapping({"model": parts}))
     objective = build("objective", "semi:label_weight=0.1,label_channel_dim=8")
-    begin(objective, model)
+    set_to_work(objective, model)
     step = only(objective.losses(model, speech(2), context()))
     step.total.backward()
     assert torch.isfinite(step.total)
@@ -354,7 +355,7 @@ def test_labels_are_learned_with_the_rest_and_their_predictor_too() -> None:
     objective = build("objective", f"ssl-dual:label_weight=2,label_channel_dim={CHANNEL_DIM}")
     assert objective.needs["degraded"] == ("source", "label")
     model = stub_model("analyzer", "vocoder", "channel")
-    updates = begin(objective, model)
+    updates = set_to_work(objective, model)
     own = {id(parameter) for parameter in objective.label_predictor.parameters()}
     assert own <= {id(parameter) for parameter in updates["model"]}
     step = only(objective.losses(model, speech(2), context()))

@@ -17,6 +17,7 @@ from selfremaster.core.errors import ComponentError, ExperimentError
 from selfremaster.core.hooks import Add, hookimpl
 from selfremaster.core.interfaces import ComponentConfig, QualityPredictor
 from selfremaster.core.promises import check
+from selfremaster.core.promises.objectives import set_to_work
 from selfremaster.core.promises.stubs import StubAnalyzer, stub_model
 from selfremaster.plugins.losses.perceptual import Perceptual, PerceptualConfig
 from selfremaster.plugins.objectives.ssl_dual import SslDual, SslDualConfig
@@ -24,7 +25,7 @@ from selfremaster.registry import loading
 from selfremaster.registry.building import build
 from selfremaster.registry.runs import train
 from tests import tiny
-from tests.teaching import begin, context, only, reached, speech
+from tests.teaching import context, only, reached, speech
 
 
 class Loudness(QualityPredictor):
@@ -85,7 +86,7 @@ def test_the_restored_wave_is_taught_to_sound_good() -> None:
     )
     check("objective", objective)
     model = stub_model("analyzer", "vocoder", "channel")
-    begin(objective, model)
+    set_to_work(objective, model)
     step = only(objective.losses(model, speech(2), context()))
     plain = 0.001 * step.parts["reconstruction"] + 0.999 * step.parts["task"]
     torch.testing.assert_close(step.total, plain + 0.1 * step.parts["perceptual"])

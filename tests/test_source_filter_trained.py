@@ -15,12 +15,13 @@ from selfremaster.core.errors import ComponentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.levels import normalise_peak, resample
 from selfremaster.core.models import Model
+from selfremaster.core.promises.objectives import set_to_work
 from selfremaster.core.signals import resample_hann
 from selfremaster.registry.assembling import assemble, resolve
 from selfremaster.registry.building import build
 from selfremaster.registry.runs import train
 from tests import tiny
-from tests.teaching import ALONE, begin, context, only
+from tests.teaching import ALONE, context, only
 
 SPEECH = Path(__file__).parent.parent / "examples" / "speech" / "heart" / "heart-1.flac"
 VOCODER = {"name": "ddsp", "width": 32}
@@ -75,7 +76,7 @@ def test_two_seconds_of_speech_are_learned_by_heart_from_rows_that_are_kept(
     batch = two_seconds(model)
     for name in ("source", "target", "forward"):
         monkeypatch.setattr(model.features, name, computed)
-    (group,) = begin(objective, model).values()
+    (group,) = set_to_work(objective, model).values()
     optimizer = torch.optim.Adam(group, lr=rate)
     curves: dict[str, list[float]] = {part: [] for part in parts}
     for step in range(24):

@@ -152,6 +152,22 @@ def validates_by_a_total(part: Objective, batch: Batch) -> None:
     demand_close(totals[1], totals[0], "the held-out total", 1e-6)
 
 
+def set_to_work(
+    objective: Objective, model: Model, *, training: bool = True
+) -> dict[str, list[nn.Parameter]]:
+    """Freeze and set the modes of a model as a training run does; the parameters of each update."""
+    model.requires_grad_(False)
+    updates = objective.updates(model)
+    for parameters in updates.values():
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+    objective.train(training)
+    model.eval()
+    for name in objective.trained:
+        getattr(model, name).train(training)
+    return updates
+
+
 class _Trial(NamedTuple):
     """A copy of an objective with a model, frozen and set to work as a training run does it."""
 
@@ -162,15 +178,7 @@ class _Trial(NamedTuple):
     @classmethod
     def begin(cls, part: Objective, *, training: bool = True) -> "_Trial":
         objective, model = copy.deepcopy(part), stub_model(*part.trained, *part.uses)
-        model.requires_grad_(False)
-        updates = objective.updates(model)
-        for parameters in updates.values():
-            for parameter in parameters:
-                parameter.requires_grad_(True)
-        objective.train(training)
-        model.eval()
-        for name in part.trained:
-            getattr(model, name).train(training)
+        updates = set_to_work(objective, model, training=training)
         return cls(objective, model, updates)
 
     def run(self, batch: Batch, step: int, seed: int = 0) -> Iterator[StepLosses]:
