@@ -15,7 +15,7 @@ from torch import Tensor
 
 from selfremaster.core import audio
 from selfremaster.core.components import ComponentSpec
-from selfremaster.core.degrading import Step, degrade, generator_for
+from selfremaster.core.degrading import Applied, Step, degrade, generator_for
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Metric, Restorer
 from selfremaster.core.signals import fit_length
@@ -88,9 +88,14 @@ def damage(
         damaged, applied, _ = degrade(wave, rate, steps, generator_for(seed, name))
         twin = folder / name
         audio.write(twin, fit_length(damaged[:, lag:], wave.shape[-1]), rate, like=info)
-        drawn = [{"name": one.degradation, **one.parameters} for one in applied]
+        drawn = [{"name": one.degradation, **_parameters(one)} for one in applied]
         clips.append(Clip(name, wave.numel() / rate, path, twin, drawn))
     return clips
+
+
+def _parameters(applied: Applied) -> Mapping[str, Any]:
+    told = applied.parameters
+    return told if isinstance(told, dict) else {"channels": told}
 
 
 def restore_all(

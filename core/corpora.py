@@ -29,11 +29,14 @@ def entries_from(
     split: str | None = None,
     speakers: Sequence[str] | None = None,
     label: str | None = None,
+    column: str | None = None,
 ) -> list[Entry]:
     """The sound files of a folder, or of a manifest's split and speakers, sorted by path.
 
-    ``label`` names a column of the manifest, whose values go with the files. In a folder without a
-    manifest, speakers are the folders at its top, and there are no splits and labels.
+    ``label`` names a column of the manifest, whose values go with the files. ``column`` names one
+    with other files, relative to the folder of the manifest like its paths, that are meant instead:
+    ``clean`` for the originals. They have the places of their rows. In a folder without a manifest,
+    speakers are the folders at its top, and there are no splits, labels and columns.
     Raises `ExperimentError` when nothing is left, saying what there is, and for files that are
     not where the manifest says; `AudioError` for files without a readable header.
     """
@@ -41,8 +44,8 @@ def entries_from(
         raise ExperimentError("give a folder or a manifest to learn from: one of the two")
     if manifest is not None:
         read = manifests.read(manifest)
-        return _from_manifest(read, str(manifest), split, speakers, label)
-    for what, given in (("splits", split), ("labels", label)):
+        return _from_manifest(read, str(manifest), split, speakers, label, column)
+    for what, given in (("splits", split), ("labels", label), ("columns", column)):
         if given is not None:
             raise ExperimentError(
                 f"{folder}: a folder has no {what}, and {given!r} is asked for; make a manifest of "
@@ -119,6 +122,7 @@ def _from_manifest(
     split: str | None,
     speakers: Sequence[str] | None,
     label: str | None,
+    column: str | None,
 ) -> list[Entry]:
     if split is not None:
         _check_known(f"{name}: no split", [split], manifest.splits())
@@ -135,7 +139,8 @@ def _from_manifest(
             f"{name}: nothing of {', '.join(speakers or [])} in the split {split!r}, "
             f"which has {_some(sorted(here))}"
         )
-    missing = [item.path for item in chosen if not manifest.file(item).is_file()]
+    places = [item.path if column is None else _cell(item, column, name) for item in chosen]
+    missing = [place for place in places if not (manifest.folder / place).is_file()]
     if missing:
         raise ExperimentError(
             f"{name}: {len(missing)} of {len(chosen)} files are not in {manifest.folder}: "
@@ -143,13 +148,28 @@ def _from_manifest(
         )
     return [
         Entry(
-            file,
-            item.seconds or audio.inspect(file).seconds,
+            manifest.folder / place,
+            (item.seconds if column is None else None)
+            or audio.inspect(manifest.folder / place).seconds,
             PurePosixPath(item.path).with_suffix("").as_posix(),
             "" if label is None else _label(item, label, name),
         )
-        for item, file in ((item, manifest.file(item)) for item in chosen)
+        for item, place in zip(chosen, places, strict=True)
     ]
+
+
+def _cell(item: manifests.Item, column: str, name: str) -> str:
+    """The file that a row names in a column of its own."""
+    if column not in item.others:
+        raise ExperimentError(
+            f"{name}: no column {column!r} that names files; known: {_some(sorted(item.others))}; "
+            "`selfremaster degrade --manifest` writes pairs with one"
+        )
+    if not item.others[column]:
+        raise ExperimentError(
+            f"{name}: {item.path} has nothing in the column {column!r}; fill it in"
+        )
+    return item.others[column]
 
 
 def _label(item: manifests.Item, label: str, name: str) -> str:
@@ -189,5 +209,7 @@ def _check_known(what: str, given: Sequence[str], known: Collection[str]) -> Non
 
 
 def _some(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
     more = len(names) - SHOWN_NAMES
     return ", ".join(names[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

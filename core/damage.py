@@ -1,14 +1,12 @@
-"""What degradations share: settings that may be ranges, recursive filters, and levels."""
+"""What degradations share: settings that may be ranges, chance, and levels."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
-from scipy.signal import lfilter
 from torch import Generator, Tensor
-from torch.autograd.function import FunctionCtx
 
 from selfremaster.core.components import ComponentConfig, describe
 from selfremaster.core.errors import ComponentError
@@ -23,10 +21,17 @@ PeakDb = Annotated[
 """The setting by which a degradation is followed by peak normalisation."""
 
 
-class Drawn(NamedTuple):
-    """Marks a setting that may be a range or a list of choices, and how one value is drawn."""
+SEEDS = 2**31
+LOUDEST = 2.0**40  # times full scale: what is louder is brought down before anything is done to it
+LOUD_DB = 30.0  # below the loud frames begins what is a pause
+FRAME_SECONDS = 0.02
+FAINTEST_POWER = 1e-30  # below it a root has no gradient that a number can hold
 
-    how: Literal["uniform", "log", "choice"] = "uniform"
+
+class Drawn(NamedTuple):
+    """Marks a setting that may be a range, a list of choices, or a seed, and how it is drawn."""
+
+    how: Literal["uniform", "log", "choice", "seed"] = "uniform"
     step: int = 0  # whole numbers: only every so many, counted from the lower limit
 
 
@@ -57,14 +62,26 @@ ValueOrChoices = Annotated[
 """A value, or a list of values to draw one from."""
 
 
+Seed = Annotated[
+    int | None,
+    Drawn("seed"),
+    Field(ge=0, lt=SEEDS, description="of all chance in the sound; none draws one for each wave"),
+]
+"""The setting that noise, clicks and the like are made from."""
+
+Measure = Literal["rms", "speech", "magnitude"]
+
+
 def draw_settings(config: ComponentConfig, generator: Generator) -> dict[str, Any]:
     """All settings as plain JSON values, with one value drawn from each range or list of choices.
 
-    A setting that is not a range takes nothing from the generator.
+    A seed that is none is drawn, too. Other settings take nothing from the generator.
     """
     drawn = config.model_dump(mode="json")
     for name, mark in _marks(config).items():
-        if isinstance(drawn[name], list):
+        if mark.how == "seed":
+            drawn[name] = draw_seed(generator) if drawn[name] is None else drawn[name]
+        elif isinstance(drawn[name], list):
             drawn[name] = _draw(drawn[name], mark, generator)
     return drawn
 
@@ -80,7 +97,11 @@ def settle(config: ComponentConfig, parameters: Mapping[str, Any]) -> dict[str, 
     except ValidationError as error:
         raise ComponentError(f"bad parameters: {describe(error, type(config))}") from None
     values = dict(settled)
-    for name in _marks(config):
+    for name, mark in _marks(config).items():
+        if mark.how == "seed" and values[name] is None:
+            raise ComponentError(
+                f"{name} is to be drawn; give apply() the parameters that draw() gives"
+            )
         if isinstance(values[name], tuple):
             raise ComponentError(
                 f"{name}={list(values[name])} is to be drawn from; give apply() the parameters "
@@ -90,32 +111,127 @@ def settle(config: ComponentConfig, parameters: Mapping[str, Any]) -> dict[str, 
 
 
 class SettledDegradation(Degradation):
-    """A degradation whose parameters are its settings, each range replaced by what was drawn."""
+    """A degradation whose parameters are its settings, each range replaced by what was drawn.
+
+    A part overrides one of two methods. `damage` gets waves that are all damaged alike; it is the
+    simplest, and right for what runs on the processor anyway. `damage_each` gets a set of values
+    for each wave, and is for what can be done to a whole batch at once on its device (`column` puts
+    a value of each into a tensor). Both are given float32 or float64, never beyond 2^40 times full
+    scale, and at least one wave with one sample: half precision, and the largest numbers there are,
+    are dealt with here. A setting ``peak_db`` is carried out here, last.
+
+    ``scales`` says that a wave twice as loud comes out twice as loud; waves beyond 2^40 are then
+    damaged at a lower level, and the results of other parts are left as they are. ``own_seeds``
+    says that each channel of a recording gets a seed of its own, as hiss has it.
+    """
+
+    scales: bool = True
+    own_seeds: bool = False
 
     def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
         """The settings, with one value drawn from each range or list of choices."""
         del sample_rate
         return draw_settings(self.config, generator)
 
-    def apply_one(self, wave: Tensor, parameters: Parameters, sample_rate: int) -> Tensor:
-        """Damage every wave of a batch with the same, checked values."""
-        return self.damage(wave, settle(self.config, parameters), sample_rate)
+    def draw_channels(
+        self, generator: Generator, sample_rate: int, channels: int
+    ) -> list[dict[str, Any]]:
+        """The same for all channels, but for the seed where each channel has its own."""
+        first = self.draw(generator, sample_rate)
+        if not self.own_seeds:
+            return [first] * channels
+        # nothing more is taken from the generator: what follows in a chain is drawn as for one
+        chance = seeded(first["seed"])
+        return [first] + [{**first, "seed": draw_seed(chance)} for _ in range(channels - 1)]
+
+    def apply_each(
+        self, wave: Tensor, parameters: Sequence[Parameters], sample_rate: int
+    ) -> Tensor:
+        """Damage each wave with its own, checked values."""
+        if wave.numel() == 0:
+            return wave.clone()
+        alike = all(given == parameters[0] for given in parameters[1:])
+        values = [settle(self.config, given) for given in (parameters[:1] if alike else parameters)]
+        exact = wave.float() if wave.dtype in (torch.float16, torch.bfloat16) else wave
+        factor = _taming(exact)
+        given = exact if factor is None else exact * factor
+        if alike:
+            damaged = self.damage(given, values[0], sample_rate)
+        else:
+            damaged = self.damage_each(given, values, sample_rate)
+        if factor is not None and self.scales:
+            limit = torch.finfo(wave.dtype).max
+            damaged = damaged.maximum(-limit * factor).minimum(limit * factor) / factor
+        levels = [own.get("peak_db") for own in values]
+        if alike or len(set(levels)) == 1:
+            damaged = to_peak(damaged, levels[0])
+        else:
+            rows = [to_peak(row[None], own) for row, own in zip(damaged, levels, strict=True)]
+            damaged = torch.cat(rows)
+        return back_to(damaged, wave) if damaged.dtype != wave.dtype else damaged
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Damage every wave of a batch alike; ``values`` has every setting, and no range.
 
         Shape: wave (batch, samples) -> (batch, samples).
         """
-        raise NotImplementedError
+        return self.damage_each(wave, [values] * len(wave), sample_rate)
+
+    def damage_each(
+        self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
+    ) -> Tensor:
+        """Damage each wave by values of its own.
+
+        Shape: wave (batch, samples), as many sets of values -> (batch, samples).
+        """
+        return torch.cat(
+            [
+                self.damage(row[None], own, sample_rate)
+                for row, own in zip(wave, values, strict=True)
+            ]
+        )
 
 
-def _marks(config: ComponentConfig) -> dict[str, Drawn]:
+def _taming(wave: Tensor) -> Tensor | None:
+    """By what to multiply each wave so that none is too loud, (batch, 1); none where all are."""
+    flat = wave.detach().reshape(-1)
+    # no sample is above the root of the sum of squares, which is had five times as fast as a peak
+    if float(torch.dot(flat, flat)) <= LOUDEST**2 or float(peak(flat)) <= LOUDEST:
+        return None
+    return torch.exp2(-(peak(wave.detach()) / LOUDEST).log2().ceil().clamp(min=0))
+
+
+def column(values: Sequence[Mapping[str, Any]], name: str, like: Tensor) -> Tensor:
+    """One value of each set, as a tensor that broadcasts over waves, (batch, 1).
+
+    >>> column([{"gain_db": 6}, {"gain_db": -6}], "gain_db", torch.zeros(2, 3)).tolist()
+    [[6.0], [-6.0]]
+    """
+    return torch.tensor([[own[name]] for own in values], dtype=like.dtype, device=like.device)
+
+
+def _marks(config: ComponentConfig) -> Mapping[str, Drawn]:
+    return _marks_of(type(config))
+
+
+@lru_cache(maxsize=256)
+def _marks_of(config_class: type[ComponentConfig]) -> Mapping[str, Drawn]:
     return {
         name: mark
-        for name, field in type(config).model_fields.items()
+        for name, field in config_class.model_fields.items()
         for mark in field.metadata
         if isinstance(mark, Drawn)
     }
+
+
+def draw_seed(generator: Generator) -> int:
+    """A seed for `seeded`: a whole number that is the same in JSON."""
+    return int(draw_chance(generator) * SEEDS)
+
+
+def seeded(seed: int) -> Generator:
+    """The chance that follows from a seed, on the processor: the same for every device."""
+    return Generator().manual_seed(seed)
 
 
 def draw_chance(generator: Generator) -> float:
@@ -148,7 +264,8 @@ def back_to(wave: Tensor, like: Tensor) -> Tensor:
 
 def peak(wave: Tensor) -> Tensor:
     """The largest magnitude of each item, (batch, samples) -> (batch, 1)."""
-    return wave.abs().amax(dim=-1, keepdim=True)
+    # without a second wave in memory
+    return torch.maximum(wave.amax(dim=-1, keepdim=True), -wave.amin(dim=-1, keepdim=True))
 
 
 def over_peak(wave: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,35 +287,28 @@ def to_peak(wave: Tensor, peak_db: float | None) -> Tensor:
     return wave if peak_db is None else over_peak(wave)[0] * 10 ** (peak_db / 20)
 
 
-class _RecursiveFilter(torch.autograd.Function):
-    """The filter and its adjoint, which is the same filter run backwards in time."""
+def level_of(wave: Tensor, measure: Measure, sample_rate: int, floor_db: float) -> Tensor:
+    """The level of each wave, at least the floor (dBFS): what noise is put in proportion to.
 
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx, wave: Tensor, numerator: tuple[float, ...], denominator: tuple[float, ...]
-    ) -> Tensor:
-        ctx.coefficients = numerator, denominator  # type: ignore[attr-defined]  # autograd keeps what is set on it
-        filtered = lfilter(numerator, denominator, wave.detach().cpu().numpy(), axis=-1)
-        return torch.from_numpy(np.ascontiguousarray(filtered)).to(wave.device)
+    By RMS, by the mean magnitude, or by the RMS of speech: of the frames of 20 ms that lie less
+    than 30 dB below the loud ones, so that pauses count for nothing.
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        numerator, denominator = ctx.coefficients
-        reversed_time = recursive_filter(gradients[0].flip(-1), numerator, denominator)
-        return reversed_time.flip(-1), None, None
+    Shape: (batch, samples) -> (batch, 1).
 
-
-def recursive_filter(
-    wave: Tensor, numerator: tuple[float, ...], denominator: tuple[float, ...]
-) -> Tensor:
-    """Run a wave through a recursive (IIR) filter, from rest, exactly and with gradient.
-
-    It runs on the CPU, in the wave's own precision; give it float64.
-
-    Shape: (batch, samples) -> (batch, samples).
-
-    >>> recursive_filter(torch.tensor([[1.0, 0.0, 0.0]]).double(), (1.0,), (1.0, -0.5)).tolist()
-    [[1.0, 0.5, 0.25]]
+    >>> pause = torch.cat([torch.ones(1, 8000), torch.zeros(1, 8000)], dim=1)
+    >>> [round(level_of(pause, how, 8000, -60).item(), 4) for how in ("rms", "speech")]
+    [0.7071, 1.0]
     """
-    run: Callable[..., Tensor] = _RecursiveFilter.apply  # typed in some versions of torch only
-    return run(wave, numerator, denominator)
+    shape, loudest = over_peak(wave)
+    if measure == "magnitude":
+        own = shape.abs().mean(-1, keepdim=True)
+    else:
+        power = shape.square()
+        frame = round(FRAME_SECONDS * sample_rate)
+        if measure == "speech" and wave.shape[-1] >= 2 * frame:
+            frames = power.unfold(-1, frame, frame).mean(-1)
+            loud = frames.quantile(0.95, dim=-1, keepdim=True, interpolation="lower")
+            active = frames > loud * 10 ** (-LOUD_DB / 10)
+            power = (frames * active).sum(-1, keepdim=True) / active.sum(-1, keepdim=True).clamp(1)
+        own = power.mean(-1, keepdim=True).clamp(min=FAINTEST_POWER).sqrt()
+    return (loudest * own).clamp(min=10 ** (floor_db / 20))

@@ -29,6 +29,9 @@ STREAMS = ("degraded", "clean", "paired_degraded", "paired_clean")
 FOLLOWS = {"paired_degraded": "paired_clean"}
 """Streams that are cut where another one is."""
 
+PAIRED = ("paired_degraded", "paired_clean")
+CLEAN = "clean"  # the column of a manifest of pairs
+
 
 class Settings(BaseModel):
     """A section of an experiment: immutable, unknown keys refused, all numbers finite."""
@@ -76,17 +79,44 @@ class SourceSettings(Settings):
         str | None,
         Field(description="column of the manifest whose values are the labels of the recordings"),
     ] = None
+    column: Annotated[
+        str | None,
+        Field(description="column of the manifest that names the files; empty: path"),
+    ] = None
 
     @model_validator(mode="after")
     def _check_one_place(self) -> Self:
         if (self.folder is None) == (self.manifest is None):
             raise ValueError("give either folder or manifest")
-        rows = (self.split, self.speakers, self.label)
+        rows = (self.split, self.speakers, self.label, self.column)
         if self.folder is not None and any(setting is not None for setting in rows):
             raise ValueError(
-                "split, speakers and label go with a manifest; make one by `selfremaster manifest`"
+                "split, speakers, label and column go with a manifest; make one by "
+                "`selfremaster manifest`"
             )
         return self
+
+
+class PairSettings(Settings):
+    """Where both versions of recordings come from: the rows of one manifest."""
+
+    manifest: Annotated[
+        Path,
+        Field(
+            description="CSV as `selfremaster degrade --manifest` writes it: recordings, and "
+            "their clean versions in the column clean"
+        ),
+    ]
+    split: Annotated[str | None, Field(description="rows of this split alone")] = None
+    speakers: Annotated[
+        tuple[str, ...] | None, Field(description="rows of these speakers alone")
+    ] = None
+
+    def streams(self) -> dict[str, SourceSettings]:
+        """The two streams that the pairs stand for."""
+        degraded = SourceSettings(manifest=self.manifest, split=self.split, speakers=self.speakers)
+        clean = degraded.model_copy(update={"column": CLEAN})
+        return {"paired_degraded": degraded, "paired_clean": clean}
 
 
 class DataSettings(Settings):
@@ -103,6 +133,10 @@ class DataSettings(Settings):
         SourceSettings | None,
         Field(description="the clean versions, of the same paths below their folder or manifest"),
     ] = None
+    pairs: Annotated[
+        PairSettings | None,
+        Field(description="both at once, instead of paired_degraded and paired_clean"),
+    ] = None
     held_out_degraded: Annotated[
         SourceSettings | None, Field(description="recordings for the validation loss")
     ] = None
@@ -114,6 +148,9 @@ class DataSettings(Settings):
     ] = None
     held_out_paired_clean: Annotated[
         SourceSettings | None, Field(description="pairs for the validation loss: clean versions")
+    ] = None
+    held_out_pairs: Annotated[
+        PairSettings | None, Field(description="pairs for the validation loss: both at once")
     ] = None
     segment_seconds: Annotated[float, Field(gt=0, le=600, description="length of a segment")] = 2.0
     batch_size: Annotated[int, Field(ge=1, description="segments of each stream a step")] = 4
@@ -139,8 +176,22 @@ class DataSettings(Settings):
         """The streams of the validation loss that are given, by name."""
         return self._given("held_out_")
 
+    @model_validator(mode="after")
+    def _check_one_way(self) -> Self:
+        for prefix in ("", "held_out_"):
+            twice = [prefix + name for name in PAIRED if getattr(self, prefix + name) is not None]
+            if getattr(self, f"{prefix}pairs") is not None and twice:
+                raise ValueError(
+                    f"{prefix}pairs stands for {prefix}paired_degraded and {prefix}paired_clean; "
+                    f"leave out {' and '.join(twice)}"
+                )
+        return self
+
     def _given(self, prefix: str) -> dict[str, SourceSettings]:
         named = {name: getattr(self, prefix + name) for name in STREAMS}
+        pairs: PairSettings | None = getattr(self, f"{prefix}pairs")
+        if pairs is not None:
+            named |= pairs.streams()
         return {name: source for name, source in named.items() if source is not None}
 
 

@@ -266,10 +266,15 @@ class Degradation(Component):
     input is not changed. `draw` gives the parameters of one wave as plain JSON values; `apply` is
     deterministic, so that a logged set of parameters replays the damage exactly. What a set does
     not name is taken from the settings.
+
+    A part overrides `draw`, and `apply_one` (waves damaged alike) or `apply_each` (a set a wave).
+    ``examples`` (caption -> part as text) says what shows it best, where its defaults do not.
     """
 
     kind = "degradation"
+    examples: ClassVar[Mapping[str, str]] = MappingProxyType({})
     delay_samples: int = 0  # by how much the damaged wave lags
+    moves_time: bool = False  # whether the lag changes on the way (speed), so that none can be told
     differentiable: bool = False  # whether gradients reach the wave through `apply`
     adds_sound: bool = False  # whether silence comes out as something (hum, hiss, clicks)
 
@@ -280,6 +285,15 @@ class Degradation(Component):
         """Parameters for one wave at a rate (Hz); parts with nothing to draw give what they use."""
         raise NotImplementedError
 
+    def draw_channels(
+        self, generator: Generator, sample_rate: int, channels: int
+    ) -> list[dict[str, Any]]:
+        """Parameters for each channel of one recording: the same, unless a part tells them apart.
+
+        The first channel's are those that `draw` gives.
+        """
+        return [self.draw(generator, sample_rate)] * channels
+
     def apply(
         self,
         wave: Tensor,
@@ -288,15 +302,22 @@ class Degradation(Component):
     ) -> Tensor:
         """Damage the waves with these parameters: one set for all of them, or one for each.
 
-        Shape: wave (batch, samples) -> (batch, samples). Raises `ComponentError` when the number of
-        sets is not the batch.
+        Mixed precision is left out of it. Shape: wave (batch, samples) -> (batch, samples).
+        Raises `ComponentError` when the number of sets is not the batch.
         """
-        if isinstance(parameters, Mapping):
-            return self.apply_one(wave, parameters, sample_rate)
-        if len(parameters) != wave.shape[0]:
+        sets = [parameters] * len(wave) if isinstance(parameters, Mapping) else parameters
+        if len(sets) != len(wave):
             raise ComponentError(
-                f"{len(parameters)} parameter sets for {wave.shape[0]} waves; give one, or one each"
+                f"{len(sets)} parameter sets for {len(wave)} waves; give one, or one each"
             )
+        # mixed precision is for networks; a filter or a resampler would be heard to round
+        with torch.autocast(wave.device.type, enabled=False):
+            return self.apply_each(wave, sets, sample_rate)
+
+    def apply_each(
+        self, wave: Tensor, parameters: Sequence[Parameters], sample_rate: int
+    ) -> Tensor:
+        """Damage each wave of a batch with parameters of its own."""
         if all(other == parameters[0] for other in parameters[1:]):
             return self.apply_one(wave, parameters[0], sample_rate) if parameters else wave.clone()
         return torch.cat(

@@ -1,19 +1,33 @@
 """From files and folders to results: where each result goes, and what could not be done."""
 
 import os
+import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
 from selfremaster.core.audio import find_audio
 from selfremaster.core.errors import AudioError, SelfRemasterError, one_line
 from selfremaster.core.formats import FORMATS
+from selfremaster.core.parallel import spread
 
 PathLike = str | os.PathLike[str]
+
+
+class Sourced(Protocol):
+    """Work on a file."""
+
+    @property
+    def source(self) -> Path:
+        """The file that it is on."""
+
+
+Task = TypeVar("Task", bound=Sourced)
 Done = TypeVar("Done")
 
 SHOWN_PATHS = 3
@@ -81,7 +95,7 @@ def plan(
     keep(jobs, (job.source for job in jobs), beside)
     _check_existing(jobs, beside, overwrite)
     for parent in {job.target.parent for job in jobs}:
-        _check_writable(parent)
+        check_writable(parent)
     return jobs
 
 
@@ -97,24 +111,46 @@ def keep(jobs: Sequence[Job], originals: Iterable[PathLike], beside: Sequence[st
             )
 
 
-def run(jobs: Iterable[Job], work: Callable[[Job], Done]) -> Iterator[Done | Failure]:
-    """Do one job after another; one that fails is told as a `Failure`, and the rest goes on."""
-    for job in jobs:
-        outcome: Done | Failure
+def run(
+    tasks: Iterable[Task], work: Callable[[Task], Done], processes: int = 1
+) -> Iterator[Done | Failure]:
+    """Do one job after another; one that fails is told as a `Failure`, and the rest goes on.
+
+    With several processes as many are done at once, and told in the same order.
+    """
+    planned = list(tasks)
+    if processes > 1 and len(planned) > 1:
+        yield from spread(partial(_attempt_apart, work), planned, min(processes, len(planned)))
+        return
+    for task in planned:
+        yield _attempt(work, task)
+
+
+def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
+    try:
+        return work(task)
+    except SelfRemasterError as error:
+        return Failure(task.source, str(error), error)
+    except OSError as error:
+        reason = (error.strerror or one_line(error)).lower()
+        return Failure(task.source, f"{error.filename or task.source}: {reason}", error)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        reason = f"{task.source}: not enough memory for it; cut it into shorter files"
+        return Failure(task.source, reason, error)
+    except Exception as error:
+        reason = f"{task.source}: internal error: {one_line(error)}"
+        return Failure(task.source, reason, error)
+
+
+def _attempt_apart(work: Callable[[Task], Done], task: Task) -> Done | Failure:
+    """The same in another process, which hands its errors over."""
+    outcome = _attempt(work, task)
+    if isinstance(outcome, Failure):
         try:
-            outcome = work(job)
-        except SelfRemasterError as error:
-            outcome = Failure(job.source, str(error), error)
-        except OSError as error:
-            reason = (error.strerror or one_line(error)).lower()
-            outcome = Failure(job.source, f"{error.filename or job.source}: {reason}", error)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            reason = f"{job.source}: not enough memory for it; cut it into shorter files"
-            outcome = Failure(job.source, reason, error)
-        except Exception as error:
-            reason = f"{job.source}: internal error: {one_line(error)}"
-            outcome = Failure(job.source, reason, error)
-        yield outcome
+            pickle.loads(pickle.dumps(outcome.error))
+        except Exception:  # a stranger's, made of more than its words
+            return replace(outcome, error=RuntimeError(one_line(outcome.error)))
+    return outcome
 
 
 def _single_target(source: Path, output: PathLike) -> Path:
@@ -172,7 +208,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
     return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
 
 
-def _check_writable(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Raise before any work where the nearest folder that exists cannot be written into."""
     nearest = folder
     while not nearest.exists() and nearest != nearest.parent:

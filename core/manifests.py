@@ -18,6 +18,7 @@ PathLike = str | os.PathLike[str]
 
 COLUMNS = ("path", "seconds", "sample_rate", "channels", "speaker", "split", "sha256")
 REQUIRED = ("path", "split")
+DEFAULT_FRACTIONS = (0.9, 0.05, 0.05)
 NAMED_FAILURES = 3
 
 
@@ -187,7 +188,7 @@ def content_hash(manifest: Manifest) -> str:
 def build(
     folder: PathLike,
     kind: Kind = "single",
-    fractions: Sequence[float] = (0.9, 0.05, 0.05),
+    fractions: Sequence[float] = DEFAULT_FRACTIONS,
     seed: int = 0,
     speaker_depth: int = 1,
 ) -> Manifest:
@@ -211,38 +212,51 @@ def build(
     Raises `AudioError` for files that cannot be read, by name, and `ExperimentError` for wrong
     fractions, or fewer than two speakers in a multi-speaker corpus.
     """
-    check_settings(kind, fractions)
-    if speaker_depth < 1:
-        raise ExperimentError(f"speaker_depth={speaker_depth}: 1 is the first folder, and so on")
     root = Path(folder)
+    check_settings(kind, fractions)
     if not root.is_dir():
         raise ExperimentError(f"{root}: not a folder; name the folder of the corpus")
     found = audio.find_audio(root)
-    for file, place in found:
-        if not place.as_posix().isprintable():
-            raise ExperimentError(f"{str(file)!r}: its name is not plain UTF-8 text; rename it")
-    speakers = {place.as_posix(): _speaker(root, place, kind, speaker_depth) for _, place in found}
-    if kind != "single" and len(set(speakers.values())) < 2:
-        only = next(iter(speakers.values()))
-        raise ExperimentError(
-            f"{root}: {kind} needs two speakers or more, and there is one ({only}); "
-            f"use single, or another speaker_depth"
-        )
-    splits = draw_splits(speakers, kind, fractions, seed)
+    drawn = draw_rows([(root, place) for _, place in found], kind, fractions, seed, speaker_depth)
     described = _describe([(file, place.as_posix()) for file, place in found])
     items = [
-        Item(
-            name,
-            splits[name],
-            speakers[name],
-            info.seconds,
-            info.sample_rate,
-            info.channels,
-            digest,
-        )
+        Item(name, *drawn[name], info.seconds, info.sample_rate, info.channels, digest)
         for name, info, digest in described
     ]
     return Manifest(root, tuple(sorted(items, key=lambda item: item.path)))
+
+
+def draw_rows(
+    places: Sequence[tuple[Path, Path]],
+    kind: str = "single",
+    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    seed: int = 0,
+    speaker_depth: int = 1,
+) -> dict[str, tuple[str, str]]:
+    """Split and speaker of files by their place, as `build` says; no file is looked at.
+
+    Each file is given as the folder of its corpus, and its place in there.
+    Raises `ExperimentError` as `build` does.
+    """
+    check_settings(kind, fractions)
+    if speaker_depth < 1:
+        raise ExperimentError(f"speaker_depth={speaker_depth}: 1 is the first folder, and so on")
+    for root, place in places:
+        if not place.as_posix().isprintable():
+            raise ExperimentError(
+                f"{str(root / place)!r}: its name is not plain UTF-8 text; rename it"
+            )
+    speakers = {
+        place.as_posix(): _speaker(root, place, kind, speaker_depth) for root, place in places
+    }
+    if kind != "single" and len(set(speakers.values())) < 2:
+        only = next(iter(speakers.values()))
+        raise ExperimentError(
+            f"{places[0][0]}: {kind} needs two speakers or more, and there is one ({only}); "
+            f"use single, or another speaker_depth"
+        )
+    splits = draw_splits(speakers, kind, fractions, seed)
+    return {name: (splits[name], speakers[name]) for name in speakers}
 
 
 def _speaker(root: Path, place: Path, kind: str, depth: int) -> str:

@@ -1,17 +1,26 @@
 """Spectrogram pictures: what a recording looks like before and after."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from selfremaster.core.files import write_atomically
 from selfremaster.core.signals import stft
 
 FLOOR_DB = -80.0
+FAINTEST = 1e-6  # magnitude of a spectrogram below which all is silence
+KILOHERTZ = (0.5, 1, 2, 4, 8, 16)  # marked on an axis in mel
+WIDTH, HEIGHT, DPI = 640, 200, 100  # of a small picture, in pixels
+ROWS, STRIP, TOP, LEFT, BETWEEN = 124, 32, 16, 34, 8  # its spectrograms and waveforms, and margins
+SMALL_BYTES = 35_000
+COLOURS = (96, 64, 48, 32, 24, 16, 12, 8)
 
 
 def level_db(wave: Tensor, sample_rate: int) -> NDArray[np.float32]:
@@ -56,3 +65,111 @@ def write_spectrograms(path: Path, waves: Mapping[str, Tensor], sample_rate: int
     panels[-1].set_xlabel("seconds")
     with write_atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def compare_levels(
+    waves: Mapping[str, Tensor], sample_rate: int, columns: int, rows: int = ROWS
+) -> dict[str, NDArray[np.float32]]:
+    """Spectrograms in dB below the loudest point of all, so that their colours can be compared.
+
+    Shape: waves (samples,) of one rate -> (rows, columns), evenly spaced in mel, low ones first.
+    """
+    powers = {name: _mel_power(wave, sample_rate, columns, rows) for name, wave in waves.items()}
+    loudest = max(float(power.max()) for power in powers.values())
+    reference = max(loudest, FAINTEST**2)
+    return {
+        name: (10 * (power / reference).clamp(min=10 ** (FLOOR_DB / 10)).log10()).float().numpy()
+        for name, power in powers.items()
+    }
+
+
+def envelope(wave: Tensor, columns: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The lowest and the highest sample of each of so many stretches, (samples,) -> (columns,)."""
+    sound = wave.detach().float().cpu()[None]
+    highest, lowest = (
+        functional.adaptive_max_pool1d(side, columns)[0].numpy() for side in (sound, -sound)
+    )
+    return -lowest, highest
+
+
+def write_comparison(path: Path, waves: Mapping[str, Tensor], sample_rate: int) -> None:
+    """Draw waves (samples,) of one rate side by side into a small PNG; atomic.
+
+    Each has its spectrogram, on an axis in mel and in the same colours, and below its waveform.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
+    from matplotlib.figure import Figure
+
+    columns = (WIDTH - LEFT - BETWEEN * len(waves)) // len(waves)
+    levels = compare_levels(waves, sample_rate, columns)
+    loudest = max([1e-6, *(float(wave.abs().max()) for wave in waves.values())])
+    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI)
+    canvas: Any = FigureCanvasAgg(figure)
+    for number, (title, wave) in enumerate(waves.items()):
+        left = LEFT + number * (columns + BETWEEN)
+        seconds = wave.shape[-1] / sample_rate
+        panel = _axes(figure, left, TOP, columns, ROWS)
+        panel.imshow(
+            levels[title],
+            origin="lower",
+            aspect="auto",
+            extent=(0, seconds, 0, _mel(sample_rate / 2)),
+            cmap="magma",
+            vmin=FLOOR_DB,
+            vmax=0,
+            interpolation="nearest",
+        )
+        panel.set_title(title, loc="left", fontsize=7, pad=3)
+        marked = [mark for mark in KILOHERTZ if number == 0 and 2000 * mark < sample_rate]
+        panel.set_yticks([_mel(1000 * mark) for mark in marked], [f"{mark:g}" for mark in marked])
+        panel.set_xticks([])
+        if number == 0:
+            panel.set_ylabel("kHz", fontsize=6, labelpad=1)
+        strip = _axes(figure, left, TOP + ROWS + 2, columns, STRIP)
+        time = (np.arange(columns) + 0.5) * seconds / columns
+        strip.fill_between(time, *envelope(wave, columns), color="#3b0f70", linewidth=0.5)
+        strip.set(xlim=(0, seconds), ylim=(-1.05 * loudest, 1.05 * loudest), yticks=[])
+        strip.set_xlabel("seconds", fontsize=6, labelpad=1)
+        for axes in (panel, strip):
+            axes.tick_params(labelsize=6, length=2, pad=1, width=0.5)
+    canvas.draw()
+    data = _small_png(np.asarray(canvas.buffer_rgba())[..., :3])
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _axes(figure: Any, left: int, top: int, width: int, height: int) -> Any:
+    """Axes at a place in pixels, counted from the upper left corner."""
+    bottom = HEIGHT - top - height
+    return figure.add_axes((left / WIDTH, bottom / HEIGHT, width / WIDTH, height / HEIGHT))
+
+
+def _small_png(pixels: NDArray[np.uint8]) -> bytes:
+    """A picture (height, width, 3) as PNG, in as many colours as `SMALL_BYTES` allow."""
+    from PIL import Image  # comes with matplotlib
+
+    picture = Image.fromarray(pixels)
+    data = b""
+    for colours in COLOURS:
+        written = io.BytesIO()
+        picture.quantize(colours, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+        data = written.getvalue()
+        if len(data) <= SMALL_BYTES:
+            break
+    return data
+
+
+def _mel_power(wave: Tensor, sample_rate: int, columns: int, rows: int) -> Tensor:
+    """The mean power of each stretch of time and mel, (samples,) -> (rows, columns)."""
+    size = 2 ** round(np.log2(sample_rate * 0.03))
+    power = stft(wave.detach().float().cpu()[None], size, size // 4)[0].abs().double().square()
+    limits = np.linspace(0, _mel(sample_rate / 2), rows + 1)
+    bins = 700 * (10 ** (limits / 2595) - 1) * size / sample_rate
+    below = np.minimum(bins[1:, None], np.arange(len(power)) + 0.5)
+    share = np.clip(below - np.maximum(bins[:-1, None], np.arange(len(power)) - 0.5), 0, None)
+    banded = torch.from_numpy(share / share.sum(axis=1, keepdims=True)) @ power
+    return functional.adaptive_avg_pool1d(banded[None], columns)[0]
+
+
+def _mel(hertz: float) -> float:
+    return float(2595 * np.log10(1 + hertz / 700))

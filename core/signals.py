@@ -91,6 +91,10 @@ def mel_filterbank(
     return (triangles * (2 / (corners[2:] - corners[:-2]))[:, None]).float()
 
 
+RESAMPLED_AT_ONCE = 2**18  # samples of a block
+NARROWEST = 512  # samples that phases worked on together are spread over at least
+
+
 def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 6) -> Tensor:
     """Change the sampling rate by a Hann-windowed sinc, differentiable, on the wave's device.
 
@@ -103,26 +107,50 @@ def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 
     source, target = from_hz // divisor, to_hz // divisor
     if source == target:
         return wave.clone()
-    kernel, width = _sinc_kernel(source, target, zero_crossings)
-    kernel = kernel.to(device=wave.device, dtype=wave.dtype)
+    kernels, width = _sinc_kernels(source, target, zero_crossings)
+    kernels = [(offset, kernel.to(wave)) for offset, kernel in kernels]
     flat = wave.reshape(-1, 1, wave.shape[-1])
-    padded = functional.pad(flat, (width, width + source))
-    phases = functional.conv1d(padded, kernel, stride=source)
     samples = math.ceil(target * wave.shape[-1] / source)
-    return (
-        phases.transpose(1, 2)
-        .reshape(flat.shape[0], -1)[:, :samples]
-        .reshape(*wave.shape[:-1], samples)
-    )
+    frames, step = math.ceil(samples / target), max(1, RESAMPLED_AT_ONCE // source)
+    pieces = []
+    for start in range(0, frames, step):
+        count = min(step, frames - start)
+        first, last = start * source - width, (start + count) * source + width
+        heard = flat[..., max(first, 0) : last]
+        before = max(-first, 0)
+        heard = functional.pad(heard, (before, last - first - before - heard.shape[-1]))
+        phases = [
+            functional.conv1d(
+                heard[..., offset : offset + (count - 1) * source + kernel.shape[-1]],
+                kernel,
+                stride=source,
+            )
+            for offset, kernel in kernels
+        ]
+        pieces.append(torch.cat(phases, dim=1).transpose(1, 2).reshape(len(flat), -1))
+    return torch.cat(pieces, dim=-1)[:, :samples].reshape(*wave.shape[:-1], samples)
 
 
 @lru_cache(maxsize=16)
-def _sinc_kernel(source: int, target: int, zero_crossings: int) -> tuple[Tensor, int]:
-    """One row a target phase, (target, 1, 2 * width + source), and the width in source samples."""
+def _sinc_kernels(
+    source: int, target: int, zero_crossings: int
+) -> tuple[list[tuple[int, Tensor]], int]:
+    """Rows for target phases that lie near to each other, with the source sample they begin at.
+
+    Each (phases, 1, 2 * width + samples that the phases are spread over); and the width. Rates that
+    have little in common have many phases, which are spread over many samples.
+    """
     cutoff = min(source, target) * 0.99
     width = math.ceil(zero_crossings * source / cutoff)
-    index = torch.arange(-width, width + source, dtype=torch.float64)[None, None] / source
-    phase = torch.arange(0, -target, -1, dtype=torch.float64)[:, None, None] / target
-    time = ((phase + index) * cutoff).clamp(-zero_crossings, zero_crossings)
-    window = torch.cos(time * math.pi / zero_crossings / 2) ** 2
-    return torch.sinc(time) * window * cutoff / source, width
+    together = math.ceil(target / math.ceil(source / max(8 * width, NARROWEST)))
+    kernels = []
+    for start in range(0, target, together):
+        numbers = torch.arange(start, min(start + together, target), dtype=torch.float64)
+        offset = start * source // target
+        spread = math.ceil((int(numbers[-1]) + 1) * source / target) - offset
+        index = torch.arange(offset - width, offset + width + spread, dtype=torch.float64) / source
+        time = (index - numbers[:, None] / target)[:, None] * cutoff
+        time = time.clamp(-zero_crossings, zero_crossings)
+        window = torch.cos(time * math.pi / zero_crossings / 2) ** 2
+        kernels.append((offset, torch.sinc(time) * window * cutoff / source))
+    return kernels, width

@@ -23,6 +23,7 @@ from selfremaster.core.errors import (
 from selfremaster.core.experiments import (
     FOLLOWS,
     MODULES,
+    PAIRED,
     DataSettings,
     Experiment,
     SourceSettings,
@@ -203,6 +204,7 @@ def _check_streams(experiment: Experiment, objective: Objective) -> None:
             raise ExperimentError(
                 f"objective {experiment.objective.name} learns from {stream} speech; set "
                 f"data.{stream}.folder or data.{stream}.manifest"
+                + (" (or data.pairs.manifest, for both)" if stream in PAIRED else "")
             )
         if held_out and stream not in held_out:
             raise ExperimentError(
@@ -328,15 +330,20 @@ def _files(sources: Mapping[str, SourceSettings], where: str) -> dict[str, list[
 def _entries(source: SourceSettings, where: str) -> list[Entry]:
     try:
         return entries_from(
-            source.folder, source.manifest, source.split, source.speakers, source.label
+            source.folder,
+            source.manifest,
+            source.split,
+            source.speakers,
+            source.label,
+            source.column,
         )
     except ExperimentError as error:
         raise ExperimentError(f"{where}: {error}") from None
 
 
 def _speech_hash(source: SourceSettings, entries: Sequence[Entry]) -> str:
-    """The hash of the manifest, or one over names and lengths of the files of a folder."""
-    if source.manifest is not None:
+    """The hash of the manifest, or one over names and lengths of files that it has no hash of."""
+    if source.manifest is not None and source.column is None:
         return manifests.content_hash(manifests.read(source.manifest))
     lines = sorted(f"{entry.path.name} {entry.seconds:.3f}" for entry in entries)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -48,3 +48,22 @@ def waves(
         st.sampled_from([1e-30, 1e-6, 0.01, 0.5, 1.0, 8.0]),
         seeds(),
     )
+
+
+def recordings(longest: int = 2**17) -> st.SearchStrategy[Tensor]:
+    """Sounds (batch, samples) of 1 sample to the longest; most are short, long ones come alone."""
+    few, several = st.just(1), st.integers(1, 3)
+    sizes = [(300, several), (300, several), (3000, several), (3000, several), (2**14, several)]
+    return st.one_of(
+        [
+            st.builds(
+                make_wave,
+                st.sampled_from(SORTS),
+                batch,
+                st.integers(1, samples),
+                st.sampled_from([1e-30, 1e-6, 0.01, 0.5, 1.0, 8.0]),
+                seeds(),
+            )
+            for samples, batch in (*sizes, (longest, few))
+        ]
+    )

@@ -63,7 +63,7 @@ def test_a_broken_degradation_hears_all_of_it() -> None:
     )
     assert "not JSON serializable" in results["replays_from_json"].reason
     assert "changed in place" in results["leaves_its_input_alone"].reason
-    assert "raises RuntimeError" in results["has_a_gradient_if_it_says_so"].reason
+    assert "raises RuntimeError" in results["has_the_gradient_of_its_sound"].reason
 
 
 class Lying(Degradation):
@@ -90,7 +90,7 @@ def test_a_lying_degradation_is_found_out() -> None:
     assert "the wave of a batch differs by" in broken["damages_each_wave_alone"]
     assert "one seed draws {'phase': " in broken["repeats_itself"]
     assert broken["replays_from_json"] == "the replayed wave differs"
-    assert broken["has_a_gradient_if_it_says_so"] == "no gradient reaches the wave"
+    assert broken["has_the_gradient_of_its_sound"] == "no gradient reaches the wave"
     assert broken["keeps_shape_and_dtype"] == (
         "the wave comes back as torch.float32, not torch.float64"
     )

@@ -1,6 +1,7 @@
 """`selfremaster degrade`: what is drawn is logged, and replayed to the bit."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from selfremaster.core import audio, degrading
+from selfremaster.core import audio, degrading, manifests
 from selfremaster.core.degrading import Step, degrade, generator_for
 from selfremaster.core.errors import ComponentError
 from selfremaster.registry.building import build
 from tests.cli import SPEECH, left_behind, run, tone, write_tone
+from tests.ending import end_processes
 from tests.strategies import seeds, waves
 
 DRAWN = "clip:ratio=[0.1, 0.9]"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_processes() -> Iterator[None]:
+    yield
+    end_processes()
 
 
 def test_the_same_again_from_the_log(tmp_path: Path) -> None:
@@ -88,7 +96,7 @@ def test_what_exceeds_full_scale_is_made_softer_and_the_gain_is_logged(tmp_path:
     assert json.loads((tmp_path / "o.json").read_text())["gain"] == made["gain"]
 
 
-def test_channels_get_the_same_damage_and_the_file_keeps_its_kind(tmp_path: Path) -> None:
+def test_channels_get_the_same_clipping_and_the_file_keeps_its_kind(tmp_path: Path) -> None:
     wave = tone(3000, rate_hz=8000).expand(2, -1)
     audio.write(tmp_path / "two.wav", wave, 8000, subtype="PCM_24")
     words = ("--output", tmp_path / "o.wav", "--degradation", DRAWN)
@@ -111,6 +119,78 @@ def test_the_chance_of_a_file_is_a_function_of_seed_and_place() -> None:
     assert composed.initial_seed() == decomposed.initial_seed()
 
 
+def test_several_processes_and_a_folder_of_logs_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b/a", "b/c"):
+        write_tone(tmp_path / "in" / f"{name}.wav")
+    audio.write(tmp_path / "in" / "b" / "a.flac", tone(3000, 2), 8000)
+    (tmp_path / "in" / "bad.wav").write_text("no sound")
+    words = ("degrade", tmp_path / "in", "--quiet", "--output")
+    drawn = ("--degradation", DRAWN, "--degradation", "noise", "--level", "match")
+    one, several, again = (tmp_path / name for name in ("one", "several", "again"))
+    told = run(*words, one, *drawn)
+    assert told.code == 1
+    assert run(*words, several, *drawn, "--jobs", "2") == (1, "", told.err)
+    assert told.err.endswith("error: 1 of 5 files failed, the others are done\n")
+    (tmp_path / "in" / "bad.wav").unlink()
+    assert run(*words, again, "--replay", one, "--jobs", "2") == (0, "", "")
+    written = left_behind(one)
+    assert written == left_behind(several) == left_behind(again)
+    assert "b/a.flac.json" in written
+    for name in written:
+        assert (one / name).read_bytes() == (several / name).read_bytes()
+        if not name.endswith(".json"):
+            assert (one / name).read_bytes() == (again / name).read_bytes()
+
+
+@pytest.mark.parametrize("level", ["limit", "match", "-3", "-20.5"])
+def test_the_level_is_logged_and_replayed(tmp_path: Path, level: str) -> None:
+    clean = tmp_path / "clean.wav"
+    audio.write(clean, tone(4000, 2), 22050, subtype="PCM_24")
+    words = ("degrade", clean, "--output")
+    drawn = ("--degradation", "clip:ratio=0.1", "--level", level)
+    assert run(*words, tmp_path / "a.wav", *drawn).code == 0
+    log = json.loads((tmp_path / "a.json").read_text())
+    assert log["level"] == (level if level in ("limit", "match") else float(level))
+    (before, _), (after, _) = audio.read(clean), audio.read(tmp_path / "a.wav")
+    if level == "match":
+        assert after.norm() == pytest.approx(float(before.norm()), rel=1e-4)
+        assert log["gain"] > 2
+    elif level == "limit":
+        assert log["gain"] == 1
+    else:
+        assert 20 * after.abs().max().log10() == pytest.approx(float(level), abs=1e-3)
+    assert run(*words, tmp_path / "b.wav", "--replay", tmp_path / "a.json").code == 0
+    assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "a.wav").read_bytes()
+    replayed = json.loads((tmp_path / "b.json").read_text())
+    assert (replayed["level"], replayed["gain"]) == (log["level"], log["gain"])
+
+
+def test_a_manifest_lists_pairs_of_what_was_done(tmp_path: Path) -> None:
+    for name in ("ann/1", "ann/2", "bert/1"):
+        write_tone(tmp_path / "clean" / f"{name}.wav")
+    (tmp_path / "clean" / "bert" / "bad.wav").write_text("no sound")
+    out, pairs = tmp_path / "out", tmp_path / "lists" / "pairs.csv"
+    words = ("degrade", tmp_path / "clean", "--output", out, "--degradation", "clip")
+    told = run(*words, "--manifest", pairs, "--kind", "multi-unseen")
+    assert told.code == 1
+    assert told.out.splitlines()[-1] == f"3 pairs -> {pairs}"
+    read = manifests.read(pairs)
+    assert [item.path for item in read.items] == [
+        f"../out/{name}.wav" for name in ("ann/1", "ann/2", "bert/1")
+    ]
+    assert read.items[0].others["clean"] == "../clean/ann/1.wav"
+    splits = {(item.speaker, item.split) for item in read.items}
+    assert {speaker for speaker, _ in splits} == {"ann", "bert"}
+    assert len({split for _, split in splits}) == len(splits) == 2
+    again = run(*words, "--manifest", pairs, "--overwrite", "--json")
+    assert json.loads(again.out)["manifest"] == str(pairs)
+    (tmp_path / "clean").rename(tmp_path / "gone")
+    nothing = ("degrade", tmp_path / "gone" / "bert" / "bad.wav", "--degradation", "clip")
+    kept = run(*nothing, "--output", tmp_path / "x.wav", "--manifest", tmp_path / "none.csv")
+    assert "not audio, or damaged" in kept.error
+    assert not (tmp_path / "none.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
@@ -128,6 +208,22 @@ def test_the_chance_of_a_file_is_a_function_of_seed_and_place() -> None:
         ),
         (("--replay", "unknown.json"), "unknown.json: no degradation named 'clp'"),
         (("--replay", "range.json"), "bad parameters: ratio=7"),
+        (("--replay", "sides.json"), "clip: parameters of 2 channels for a recording of 1; replay"),
+        (
+            ("--replay", "odd.json"),
+            "not a log that `selfremaster degrade` wrote: degradations.0.pa",
+        ),
+        (("--replay", "empty"), "a.wav: no log empty/a.json to replay; name the folder that has"),
+        (("--replay", "sides.json", "--level", "match"), "a log says what was done to the level"),
+        (("--degradation", "clip", "--level", "loud"), "--level loud: give limit, match, or the p"),
+        (("--degradation", "clip", "--level", "3"), "--level 3: give limit, match, or the peak in"),
+        (("--degradation", "clip", "--level", "nan"), "--level nan: give limit, match, or the pe"),
+        (("--degradation", "clip", "--jobs", "0"), "invalid value for '--jobs': "),
+        (("--degradation", "clip", "--kind", "single"), "--kind says who speaks in a --manifest"),
+        (("--degradation", "clip", "--manifest", "m.txt"), "m.txt: a manifest is CSV; name it m.c"),
+        (("--degradation", "clip", "--manifest", "empty"), "empty: is a folder; name a file, such"),
+        (("--degradation", "clip", "--manifest", "there.csv"), "there.csv: exists already; add --"),
+        (("--degradation", "clip", "--manifest", "a.wav/m.csv"), "a.wav is a file; name another"),
     ],
 )
 def test_wrong_use_is_one_line_and_leaves_nothing(
@@ -137,8 +233,16 @@ def test_wrong_use_is_one_line_and_leaves_nothing(
     write_tone(Path("a.wav"))
     log = {"source": "a", "sample_rate": 1, "seed": 0}
     Path("other.json").write_text('{"x": 1}')
-    for name, part, ratio in (("unknown", "clp", 1), ("range", "clip", 7)):
-        applied = {"degradation": part, "settings": {}, "parameters": {"ratio": ratio}}
+    Path("there.csv").write_text("path,split\n")
+    Path("empty").mkdir()
+    logs = {
+        "unknown": ("clp", {"ratio": 1}),
+        "range": ("clip", {"ratio": 7}),
+        "sides": ("clip", [{"ratio": 0.1}, {"ratio": 0.2}]),
+        "odd": ("clip", 7),
+    }
+    for name, (part, parameters) in logs.items():
+        applied = {"degradation": part, "settings": {}, "parameters": parameters}
         Path(f"{name}.json").write_text(json.dumps({**log, "degradations": [applied]}))
     before = left_behind(tmp_path)
     assert error in run("degrade", "a.wav", "--output", "o.wav", *words).error

@@ -150,10 +150,10 @@ def test_ctrl_c_says_how_much_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     original = degrading._degrade
 
-    def interrupted(steps: object, seed: object, job: jobs.Job) -> degrading.Degraded:
-        if job.place.stem == "b":
+    def interrupted(task: degrading.Task) -> degrading.Degraded:
+        if task.source.stem == "b":
             raise KeyboardInterrupt
-        return original(steps, seed, job)  # type: ignore[arg-type]  # passed on as it came
+        return original(task)
 
     monkeypatch.setattr(degrading, "_degrade", interrupted)
     told = run("degrade", tmp_path / "in", "--output", tmp_path / "out", "--degradation", "clip")

@@ -156,8 +156,8 @@ def test_pretraining_of_the_first_version_knows_its_features_whoever_names_the_p
 
 
 def test_parts_inside_of_parts_are_filled_too() -> None:
-    steps = ["clip", {"name": "sequence", "steps": ["clip:reference=absolute", "noise"]}]
-    objective = {"name": "pretrain", "degradation": {"name": "sequence", "steps": steps}}
+    steps = ["clip", {"name": "chain", "steps": ["clip:reference=absolute", "noise"]}]
+    objective = {"name": "pretrain", "degradation": {"name": "chain", "steps": steps}}
     outer, inner = settings(resolved(compat=V1, objective=objective), "objective.degradation.steps")
     assert outer["reference"] == "signed"
     assert [step.get("reference") for step in inner["steps"]] == ["absolute", None]

@@ -134,3 +134,13 @@ def test_settings_of_a_range_are_written_back_as_they_were_given() -> None:
         "mode": "companded",
         "peak_db": None,
     }
+
+
+@pytest.mark.parametrize("name", ["quantize-resample", "resample", "reverb", "filter"])
+def test_mixed_precision_does_not_round_the_damage(name: str) -> None:
+    part: Degradation = sr.build("degradation", name)
+    wave = speech_like(4000)
+    drawn = part.draw(Generator().manual_seed(1), RATE_HZ)
+    exact = part.apply(wave, drawn, RATE_HZ)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(part.apply(wave, drawn, RATE_HZ), exact)

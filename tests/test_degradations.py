@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 import selfremaster as sr
-from selfremaster.core.damage import recursive_filter, to_peak
+from selfremaster.core.damage import to_peak
 from selfremaster.core.interfaces import Degradation
 from selfremaster.core.promises.inputs import speech_like
 from selfremaster.plugins.degradations.quantize_resample import mu_law_codes, mu_law_wave
@@ -121,52 +121,6 @@ def test_clipping_harder_loses_more() -> None:
     ]
     assert lost == sorted(lost)
     assert lost[0] > 0
-
-
-# band-limit
-
-
-def test_band_limit_keeps_the_low_and_loses_12_db_an_octave() -> None:
-    gains = [
-        decibels(rms(degrade("band-limit", tone(hz))) / rms(tone(hz))) for hz in (50, 1000, 4000)
-    ]
-    assert gains[0] == pytest.approx(0, abs=0.05)
-    assert gains[1] == pytest.approx(0, abs=0.05)  # q = 1: unity gain at the corner
-    assert gains[2] == pytest.approx(-24, abs=2)
-    narrow = [rms(degrade("band-limit:cutoff_hz=100", tone(hz))) for hz in (400, 800)]
-    assert decibels(narrow[1] / narrow[0]) == pytest.approx(-12.2, abs=0.3)
-
-
-@pytest.mark.parametrize("q", [0.5, 2, 8])
-def test_band_limit_rises_to_q_at_its_cutoff(q: float) -> None:
-    heard = degrade(f"band-limit:q={q},cutoff_hz=2000", tone(2000, level=0.1))
-    assert rms(heard) / rms(tone(2000, level=0.1)) == pytest.approx(q, rel=1e-3)
-
-
-def test_band_limit_is_linear_and_adds_no_offset() -> None:
-    wave = speech_like(4000).double()
-    torch.testing.assert_close(
-        degrade("band-limit", 0.01 * wave), 0.01 * degrade("band-limit", wave)
-    )
-    constant = degrade("band-limit", torch.full((1, 8000), 0.5))
-    assert constant[0, -1].item() == pytest.approx(0.5, abs=1e-6)
-
-
-@pytest.mark.parametrize("cutoff_hz", [11025, 16000])
-def test_band_limit_beyond_half_the_rate_changes_nothing(cutoff_hz: int) -> None:
-    wave = speech_like(2000)
-    assert torch.equal(degrade(f"band-limit:cutoff_hz={cutoff_hz}", wave), wave)
-
-
-def test_the_recursive_filter_and_its_gradient_agree_with_differences() -> None:
-    wave = torch.randn(2, 9, dtype=torch.float64, generator=Generator().manual_seed(0))
-    wave.requires_grad_()
-    coefficients = (0.2, 0.3, 0.1), (1.0, -0.5, 0.25)
-    check = torch.autograd.gradcheck
-    assert check(lambda given: recursive_filter(given, *coefficients), (wave,))
-    assert torch.autograd.gradgradcheck(
-        lambda given: recursive_filter(given, *coefficients).square(), (wave,)
-    )
 
 
 # overdrive

@@ -183,15 +183,15 @@ def test_presets_are_the_published_settings() -> None:
 def test_half_of_the_journal_version_s_items_are_prepared_and_half_drawn() -> None:
     damage = build("degradation", dict(AUGMENTED))
     generator = torch.Generator().manual_seed(1)
-    drawn = [damage.draw(generator, tiny.RATE)["steps"] for _ in range(1000)]
-    assert sum(steps[0] is not None for steps in drawn) == pytest.approx(500, abs=60)
-    others = [step["steps"] for steps in drawn for step in steps[1:] if step is not None]
-    used: dict[str, int] = {"ratio": 0, "cutoff_hz": 0, "snr_db": 0}
-    for taken in others:
+    drawn = [damage.draw(generator, tiny.RATE) for _ in range(1000)]
+    assert sum(one["choice"] == 0 for one in drawn) == pytest.approx(500, abs=60)
+    others = [one["parameters"]["steps"] for one in drawn if one["choice"] > 0]
+    used: dict[str, int] = {"ratio": 0, "high_hz": 0, "snr_db": 0}
+    for steps in others:
         for name in used:
-            used[name] += any(part is not None and name in part for part in taken)
+            used[name] += any(name in (step["parameters"] or {}) for step in steps)
     assert used["ratio"] == pytest.approx(len(others) / 4, abs=60)
-    assert used["cutoff_hz"] == pytest.approx(len(others) / 2, abs=60)
+    assert used["high_hz"] == pytest.approx(len(others) / 2, abs=60)
     assert used["snr_db"] == pytest.approx(len(others) / 2, abs=60)
 
 

@@ -68,7 +68,10 @@ def copy_of_the_repository(folder: Path) -> Path:
 
 def sources(clone: Path) -> dict[str, Path]:
     """The file in the repository of every name that the wheel must hold."""
-    found = {"selfremaster/py.typed": clone / "selfremaster" / "py.typed"}
+    found = {
+        "selfremaster/py.typed": clone / "selfremaster" / "py.typed",
+        "selfremaster/core/speech.flac": clone / "core" / "speech.flac",
+    }
     for place, name in [("selfremaster", "selfremaster")] + [
         (linked, f"selfremaster/{linked}") for linked in LINKED
     ]:

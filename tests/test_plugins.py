@@ -175,13 +175,13 @@ def test_a_hook_with_a_foreign_argument_is_reported(seen: dict[str, Any]) -> Non
 def test_bad_declarations_are_reported_and_the_good_one_stands(seen: dict[str, Any]) -> None:
     kind, name, target, twice, raised = seen["problems"]["bad-declarations"]
     assert kind.startswith("no kind of part named 'degradaton'; did you mean 'degradation'? known:")
-    assert name == "'Crackle Pop' is not a name for a degradation; use lower-case-with-dashes"
-    assert target.endswith("'sr_bad_declarations.Crackle' is not package.module:Class")
+    assert name == "'Rustle Pop' is not a name for a degradation; use lower-case-with-dashes"
+    assert target.endswith("'sr_bad_declarations.Rustle' is not package.module:Class")
     assert twice == (
-        "degradation 'crackle' is declared twice by bad-declarations 0.1; declare it once"
+        "degradation 'rustle' is declared twice by bad-declarations 0.1; declare it once"
     )
     assert raised == "fails in register_components: KeyError: 'snap'"
-    assert names_of(seen, "bad-declarations") == ["crackle"]
+    assert names_of(seen, "bad-declarations") == ["rustle"]
 
 
 def test_what_a_plugin_declared_before_it_quit_stands(seen: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What README shows works as printed."""
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -50,6 +51,37 @@ def test_effect_transfer_runs_as_printed(tmp_path: Path, monkeypatch: pytest.Mon
     for _, *arguments in commands(blocks("Use it", "sh")[1]):
         assert main(arguments) == 0
     assert len(list(Path("runs/muffled").iterdir())) == 3
+
+
+def test_damage_is_done_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for _, *arguments in commands(blocks("Damage", "sh")[0]):
+        assert main(arguments) == 0
+    first, *others = (
+        json.loads(path.read_text(encoding="utf-8"))["degradations"]
+        for path in (
+            tmp_path / "runs" / "disc" / "heart-1.json",
+            *sorted((tmp_path / "runs" / "same-disc").glob("*.json")),
+        )
+    )
+    assert len(others) == 3
+    assert all(other == first for other in others)
+    (source,) = blocks("Damage", "python")
+    names: dict[str, Any] = {}
+    exec(source, names)
+    assert names["torch"].equal(names["again"], names["damaged"])
+
+
+def test_every_degradation_has_its_picture() -> None:
+    folder = ROOT / "examples" / "degradations"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z-]+)` ", page, re.MULTILINE)
+    pictures = set(re.findall(r"\(([a-z0-9-]+\.png)\)", page))
+    assert listed == [
+        info.name for info in sr.list_components("degradation") if info.owner == "selfremaster"
+    ]
+    assert pictures == {path.name for path in folder.glob("*.png")}
 
 
 def test_the_part_in_twenty_lines_keeps_its_promises(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from selfremaster.core.promises.judging import (
 )
 
 LOUDEST_THAT_LEARNS = 1000.0  # full scale is 1; at the largest numbers gradients overflow
+STEP = 1e-6  # of the differences that gradients are compared with
+GRADIENT_TOLERANCE = 1e-3
 
 
 def keeps_shape_and_dtype(part: Degradation, wave: Tensor, seed: int) -> None:
@@ -71,10 +73,31 @@ def replays_from_json(part: Degradation, wave: Tensor, seed: int) -> None:
 
 
 def damages_each_wave_alone(part: Degradation, wave: Tensor, seed: int) -> None:
-    """Gives for a batch what it gives for its waves one by one with the same parameters."""
-    drawn = part.draw(seeded(seed), RATE_HZ)
-    alone = torch.cat([part.apply(item[None], drawn, RATE_HZ) for item in wave])
+    """Gives for a batch in any order what it gives for its waves one by one."""
+    chance = seeded(seed)
+    drawn = [part.draw(chance, RATE_HZ) for _ in wave]
+    alone = torch.cat(
+        [part.apply(row[None], own, RATE_HZ) for row, own in zip(wave, drawn, strict=True)]
+    )
     demand_close(part.apply(wave, drawn, RATE_HZ), alone, "the wave of a batch", 1e-5)
+    if len(wave) > 1:
+        turned = part.apply(wave.flip(0), drawn[::-1], RATE_HZ).flip(0)
+        demand_close(turned, alone, "the wave of a batch in another order", 1e-5)
+        alike = torch.cat([part.apply(row[None], drawn[0], RATE_HZ) for row in wave])
+        demand_close(
+            part.apply(wave, drawn[0], RATE_HZ), alike, "the wave of a batch damaged alike", 1e-5
+        )
+
+
+def draws_for_channels(part: Degradation, wave: Tensor, seed: int) -> None:
+    """Draws JSON for every channel of a recording; for the first one what `draw` gives."""
+    drawn = part.draw_channels(seeded(seed), RATE_HZ, 2)
+    demand(len(drawn) == 2, f"{len(drawn)} parameter sets are drawn for 2 channels")
+    demand(drawn[0] == part.draw(seeded(seed), RATE_HZ), "the first channel is drawn another way")
+    logged = json.loads(json.dumps(drawn, allow_nan=False))
+    demand(logged == drawn, f"{drawn[1]} reads back from JSON as {logged[1]}")
+    both = wave[:1].expand(2, -1)
+    demand_shape(part.apply(both, drawn, RATE_HZ), tuple(both.shape), "the damaged recording")
 
 
 def counts_its_parameters(part: Degradation, wave: Tensor, seed: int) -> None:
@@ -104,7 +127,9 @@ def takes_any_rate(part: Degradation, wave: Tensor, seed: int) -> None:
 
 
 def lags_as_it_says(part: Degradation) -> None:
-    """Delays the sound by ``delay_samples``, to within 2 ms."""
+    """Delays the sound by ``delay_samples``, to within 2 ms, unless ``moves_time``."""
+    if part.moves_time:
+        return
     wave = noise(1, 16384, seed=6)
     damaged, _ = part(wave, seeded(6), RATE_HZ)
     size = 2 * wave.shape[-1]
@@ -130,14 +155,30 @@ def takes_waves_that_learn(part: Degradation, wave: Tensor, seed: int) -> None:
             demand_gradient(damaged, asking, "the wave", allow_zero=True)
 
 
-def has_a_gradient_if_it_says_so(part: Degradation) -> None:
-    """Sends a gradient that is not zero to speech, if it says that it is differentiable."""
+def has_the_gradient_of_its_sound(part: Degradation) -> None:
+    """Sends speech the gradient that differences of its sound show, if it is differentiable."""
     if not part.differentiable:
         return
-    asking = speech_like(4000).requires_grad_()
+    wave = speech_like(4000).double()
+    direction, weights = (noise(1, 4000, seed=seed, level=1).double() for seed in (5, 6))
+    drawn = part.draw(seeded(9), RATE_HZ)
+
+    def heard(given: Tensor) -> Tensor:
+        return (part.apply(given, drawn, RATE_HZ) * weights).sum()
+
+    asking = wave.clone().requires_grad_()
     with torch.enable_grad():
-        damaged, _ = part(asking, seeded(9), RATE_HZ)
-        demand_gradient(damaged, asking, "the wave")
+        sound = heard(asking)
+        demand(sound.requires_grad, "no gradient reaches the wave")
+        (gradient,) = torch.autograd.grad(sound, asking, allow_unused=True)
+    demand(gradient is not None and gradient.any(), "no gradient reaches the wave")
+    told = float((gradient * direction).sum())
+    apart = heard(wave + STEP * direction) - heard(wave - STEP * direction)
+    found = float(apart) / (2 * STEP)
+    demand(
+        abs(told - found) <= GRADIENT_TOLERANCE * max(abs(told), abs(found)),
+        f"the gradient along a direction is {told:.6g}, differences of the sound say {found:.6g}",
+    )
 
 
 def cases(part: Degradation, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -157,10 +198,11 @@ PROMISES = (
     repeats_itself,
     replays_from_json,
     damages_each_wave_alone,
+    draws_for_channels,
     counts_its_parameters,
     keeps_silence,
     takes_any_rate,
     lags_as_it_says,
     takes_waves_that_learn,
-    has_a_gradient_if_it_says_so,
+    has_the_gradient_of_its_sound,
 )

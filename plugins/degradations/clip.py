@@ -1,8 +1,9 @@
 """Hard clipping, as an overloaded recording stage does it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -11,8 +12,8 @@ from selfremaster.core.damage import (
     PeakDb,
     SettledDegradation,
     ValueOrRange,
+    column,
     peak,
-    to_peak,
 )
 from selfremaster.core.interfaces import ComponentConfig
 
@@ -54,12 +55,16 @@ class Clip(SettledDegradation):
     config: ClipConfig
     differentiable = True
 
-    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
-        """Clip every wave of a batch at the same part of its own peak."""
+    def damage_each(
+        self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
+    ) -> Tensor:
+        """Clip every wave at its own part of its own peak."""
         del sample_rate
         level = peak(wave)
-        if values["reference"] == "signed":
+        signed = [own["reference"] == "signed" for own in values]
+        if any(signed):
             highest = wave.amax(dim=-1, keepdim=True)
-            level = highest.where(highest > 0, level)
-        level = values["ratio"] * level
-        return to_peak(wave.clamp(-level, level), values["peak_db"])
+            counts = torch.tensor(signed, device=wave.device)[:, None] & (highest > 0)
+            level = highest.where(counts, level)
+        level = column(values, "ratio", wave) * level
+        return wave.clamp(-level, level)

@@ -1,6 +1,7 @@
 """Noise beneath the sound: hiss, rumble, or what was recorded."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,26 +13,27 @@ from torch import Generator, Tensor
 from selfremaster.core import audio
 from selfremaster.core.damage import (
     Drawn,
-    PeakDb,
+    Measure,
+    Seed,
     SettledDegradation,
     ValueOrChoices,
     ValueOrRange,
-    back_to,
+    column,
     draw_chance,
-    draw_settings,
-    in_double,
+    level_of,
     over_peak,
-    to_peak,
 )
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.folders import find_audio
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.levels import resample
+from selfremaster.core.noises import coloured, rms, shaped_noise, white_noise
 
 Decibels = Annotated[float, Field(ge=-60, le=120)]
-Colour = Literal["white", "pink"]
-SEEDS = 2**31
-LONGEST_SECONDS = 600  # of a noise file: what is kept has to fit the memory
+Colour = Literal["white", "pink", "brown"]
+SLOPES = {"pink": -1, "brown": -2}
+MARGIN_SAMPLES = 256  # before and after a stretch: as far as a resampler looks
+FAINTEST = 1e-30  # level of a noise; what is fainter is silence and stays so
 
 
 class NoiseConfig(ComponentConfig):
@@ -45,22 +47,25 @@ class NoiseConfig(ComponentConfig):
     kind: Annotated[
         ValueOrChoices[Colour],
         Drawn("choice"),
-        Field(description="white, or pink (3 dB less an octave); a list draws one of it"),
+        Field(
+            description="white, pink (3 dB less an octave) or brown (6 dB); a list draws one of it"
+        ),
     ] = "white"
     folder: Annotated[
         Path | None, Field(description="take stretches of the sound files below it instead")
     ] = None
     level: Annotated[
-        Literal["rms", "magnitude"],
-        Field(description="how levels are measured: by RMS, or by the mean of |x| as published"),
+        Measure,
+        Field(
+            description="how levels are measured: by RMS, by the RMS of the wave's speech without "
+            "its pauses, or by the mean of |x| as published"
+        ),
     ] = "rms"
     floor_db: Annotated[
         float,
         Field(ge=-200, le=0, description="level that a softer wave is taken to have, dBFS"),
     ] = -60.0
-    seed: Annotated[
-        int | None, Field(ge=0, lt=SEEDS, description="of the noise; none draws one for each wave")
-    ] = None
+    seed: Seed = None
     file: Annotated[
         str | None, Field(description="one of the folder; none draws one for each wave")
     ] = None
@@ -68,7 +73,6 @@ class NoiseConfig(ComponentConfig):
         float | None,
         Field(ge=0, lt=1, description="part of the file before the stretch; none draws it"),
     ] = None
-    peak_db: PeakDb = None
 
     @model_validator(mode="after")
     def _check_file(self) -> "NoiseConfig":
@@ -81,9 +85,8 @@ class Noise(SettledDegradation):
     """Put hiss, or stretches of recorded noise, beneath the sound at a signal-to-noise ratio.
 
     Noise is made from a seed that is drawn for each wave, or is a stretch of a file, which is
-    drawn, with the place where it begins; a file that is too short is repeated. The first ten
-    minutes of a file are read once and kept. A silent wave gets noise as if it had the level
-    ``floor_db``.
+    drawn, with the place where it begins; a file that is too short is repeated. A silent wave gets
+    noise as if it had the level ``floor_db``.
 
     Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
     Source: the augmentation of IEEE Access 2024, with levels by RMS.
@@ -103,13 +106,14 @@ class Noise(SettledDegradation):
     differentiable = True
     adds_sound = True
 
+    def __init__(self, config: NoiseConfig) -> None:
+        super().__init__(config)
+        self.own_seeds = config.folder is None  # what was recorded was so on all channels
+
     def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
         """The settings, a value of each range, and the seed or the file and place of the noise."""
-        del sample_rate
-        drawn = draw_settings(self.config, generator)
+        drawn = super().draw(generator, sample_rate)
         if self.config.folder is None:
-            if drawn["seed"] is None:
-                drawn["seed"] = int(draw_chance(generator) * SEEDS)
             return drawn
         if drawn["file"] is None:
             names = noise_files(self.config.folder)
@@ -118,70 +122,99 @@ class Noise(SettledDegradation):
             drawn["start"] = draw_chance(generator)
         return drawn
 
-    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
-        """Add the same noise to every wave of a batch, at a level that goes with its own."""
-        samples = wave.shape[-1]
-        if values["folder"] is None:
-            noise = made_noise(samples, values["kind"], _told(values, "seed"))
-        else:
-            folder, file = values["folder"], _told(values, "file")
-            if file not in noise_files(folder):
-                raise ComponentError(f"file={file} is not a sound file of the folder {folder}")
-            noise = stretch(
-                recorded_noise(folder / file, sample_rate), samples, _told(values, "start")
-            )
-        exact = in_double(wave)
-        noise = noise.to(exact)
-        own = _level(noise[None], values["level"])
-        wanted = _level(exact.detach(), values["level"]).clamp(min=10 ** (values["floor_db"] / 20))
-        gain = wanted * 10 ** (-values["snr_db"] / 20) / torch.where(own > 0, own, 1)
-        limit = torch.finfo(exact.dtype).max  # infinity times a sample of 0 is no number
-        noisy = (exact + gain.clamp(max=limit) * noise).clamp(-limit, limit)
-        return back_to(to_peak(noisy, values["peak_db"]), wave)
+    def damage_each(
+        self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
+    ) -> Tensor:
+        """Add to every wave its noise, at a level that goes with its own."""
+        wanted = _levels(wave, values, sample_rate)
+        noise = wave.new_empty(wave.shape)
+        for sort, places in _alike(values, "folder", "kind").items():
+            rows = [values[place] for place in places]
+            noise[places] = _noise(rows, sort, wave, sample_rate)
+        # in two steps: both numbers together may be beyond float32
+        noise /= _own_levels(noise, values).clamp(min=FAINTEST)
+        return wave + noise.mul_(wanted)
 
 
-def made_noise(samples: int, kind: str, seed: int) -> Tensor:
-    """White or pink noise from a seed, (samples,), float64."""
-    white = torch.randn(samples, generator=Generator().manual_seed(seed), dtype=torch.float64)
+def _alike(values: Sequence[Mapping[str, Any]], *names: str) -> dict[tuple[Any, ...], list[int]]:
+    """The rows that have the same values of some settings, by those values."""
+    found: dict[tuple[Any, ...], list[int]] = {}
+    for place, own in enumerate(values):
+        found.setdefault(tuple(own[name] for name in names), []).append(place)
+    return found
+
+
+def _levels(wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int) -> Tensor:
+    """The level that each wave's noise is to have, (batch, 1)."""
+    level = wave.new_empty(len(wave), 1)
+    for (measure, floor_db), places in _alike(values, "level", "floor_db").items():
+        rows = wave if len(places) == len(wave) else wave[places]
+        level[places] = level_of(rows, measure, sample_rate, floor_db)
+    return level * 10 ** (-column(values, "snr_db", wave) / 20)
+
+
+def _own_levels(noise: Tensor, values: Sequence[Mapping[str, Any]]) -> Tensor:
+    """The level that each noise has, by the mean of |x| where it is asked for, (batch, 1)."""
+    own = rms(noise)
+    for place, one in enumerate(values):
+        if one["level"] == "magnitude":
+            own[place] = noise[place].abs().mean()
+    return own
+
+
+def _noise(
+    values: Sequence[Mapping[str, Any]], sort: tuple[Any, ...], wave: Tensor, sample_rate: int
+) -> Tensor:
+    """Noise of one sort at any level, (values, samples)."""
+    folder, kind = sort
+    samples = wave.shape[-1]
+    if folder is not None:
+        return torch.stack([recorded(own, samples, sample_rate) for own in values]).to(wave)
+    seeds = [own["seed"] for own in values]
     if kind == "white":
-        return white
-    spectrum = torch.fft.rfft(white)
-    octaves = torch.arange(len(spectrum), dtype=torch.float64).clamp(min=1).sqrt()
-    pink: Tensor = torch.fft.irfft(spectrum / octaves, n=samples)
-    return pink
+        return white_noise(seeds, samples, wave)
+    return shaped_noise(seeds, samples, coloured(SLOPES[kind], sample_rate), wave)
 
 
-def stretch(noise: Tensor, samples: int, start: float) -> Tensor:
-    """So many samples of a noise from a part of it on, from its beginning again after its end.
+def recorded(values: Mapping[str, Any], samples: int, sample_rate: int) -> Tensor:
+    """So many samples of the file of the folder that the values name, peak 1, (samples,)."""
+    folder, file, start = values["folder"], values["file"], values["start"]
+    for name in ("file", "start"):
+        if values[name] is None:
+            raise ComponentError(
+                f"{name} is to be drawn; give apply() the parameters that draw() gives"
+            )
+    if file not in noise_files(folder):
+        raise ComponentError(f"file={file} is not a sound file of the folder {folder}")
+    return over_peak(stretch(folder / file, start, samples, sample_rate)[None])[0][0]
 
-    >>> stretch(torch.tensor([0.0, 1.0, 2.0, 3.0]), 5, 0.5).tolist()
-    [2.0, 3.0, 0.0, 1.0, 2.0]
+
+def stretch(path: Path, start: float, samples: int, sample_rate: int) -> Tensor:
+    """So many samples at a rate (Hz) from a part of a file on, from its beginning after its end.
+
+    Only what is heard is read, and a little before and after it, for resampling. Channels are
+    mixed.
+
+    Shape: -> (samples,), float32.
     """
-    return noise[(int(start * len(noise)) + torch.arange(samples)) % len(noise)]
+    info = audio.inspect(path)
+    divisor = math.gcd(info.sample_rate, sample_rate)
+    step, own_step = sample_rate // divisor, info.sample_rate // divisor
+    margin = 0 if step == own_step else math.ceil(MARGIN_SAMPLES / min(step, own_step))
+    needed = math.ceil(samples * own_step / step) + 2 * margin * own_step
+    first = (int(start * info.samples) - margin * own_step) % info.samples
+    if needed >= info.samples:
+        whole = audio.read(path)[0].mean(dim=0).roll(-first)
+        sound = whole.repeat(-(-needed // len(whole)))[:needed]
+    else:
+        parts = [audio.read(path, first, needed)[0].mean(dim=0)]
+        if len(parts[0]) < needed:
+            parts.append(audio.read(path, 0, needed - len(parts[0]))[0].mean(dim=0))
+        sound = torch.cat(parts)
+    return resample(sound, info.sample_rate, sample_rate)[margin * step :][:samples]
 
 
 @lru_cache(maxsize=16)
 def noise_files(folder: Path) -> tuple[str, ...]:
     """The sound files below a folder, sorted, by their place in it; raises `AudioError`."""
     return tuple(place.as_posix() for _, place in find_audio(folder))
-
-
-@lru_cache(maxsize=32)
-def recorded_noise(path: Path, sample_rate: int) -> Tensor:
-    """The first ten minutes of a file, its channels mixed, at a rate (Hz); (samples,)."""
-    samples = LONGEST_SECONDS * audio.inspect(path).sample_rate
-    sound, rate = audio.read(path, samples=samples)
-    return resample(sound.mean(dim=0), rate, sample_rate)
-
-
-def _level(wave: Tensor, measure: str) -> Tensor:
-    """The RMS or mean magnitude of each row, (batch, 1), without squares beyond all numbers."""
-    shape, peak = over_peak(wave)
-    mean = shape.square().mean(-1, keepdim=True).sqrt()
-    return peak * (mean if measure == "rms" else shape.abs().mean(-1, keepdim=True))
-
-
-def _told(values: Mapping[str, Any], name: str) -> Any:
-    if values[name] is None:
-        raise ComponentError(f"{name} is to be drawn; give apply() the parameters that draw() gave")
-    return values[name]

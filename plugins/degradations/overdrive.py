@@ -1,8 +1,9 @@
 """Soft saturation, as an amplifier or tape driven far too hard has it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor
 
@@ -11,13 +12,13 @@ from selfremaster.core.damage import (
     PeakDb,
     SettledDegradation,
     ValueOrRange,
-    back_to,
-    in_double,
+    column,
     peak,
-    recursive_filter,
-    to_peak,
 )
+from selfremaster.core.filtering import recursive_filter
 from selfremaster.core.interfaces import ComponentConfig
+
+DC_BLOCKER = np.array([[1.0, -1.0, 0.0, 1.0, -0.995, 0.0]])
 
 Decibel = Annotated[float, Field(ge=0, le=100)]
 Colour = Annotated[float, Field(ge=0, le=100)]
@@ -62,14 +63,28 @@ class Overdrive(SettledDegradation):
     Config = OverdriveConfig
     config: OverdriveConfig
     differentiable = True
+    scales = False
 
-    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
-        """Overdrive every wave of a batch alike; full scale is where the amplifier ends."""
+    def damage_each(
+        self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
+    ) -> Tensor:
+        """Overdrive every wave by its own gain; full scale is where the amplifier ends."""
         del sample_rate
+        audible = peak(wave) > 0
         # twice full scale saturates as anything above it does, and cannot overflow
-        dry = in_double(wave).clamp(-2, 2)
-        driven = (dry * 10 ** (values["gain"] / 20) + values["colour"] / 200).clamp(-1, 1)
-        blocked = recursive_filter(driven - driven**3 / 3, (1.0, -1.0), (1.0, -0.995))
-        heard = (0.5 * dry + 0.75 * blocked).clamp(-1, 1)
-        audible = heard.where(peak(dry) > 0, 0.0)
-        return back_to(to_peak(audible, values["peak_db"]), wave)
+        dry = wave.clamp(-2, 2)
+        factor = 10 ** (column(values, "gain", wave) / 20)
+        offset = column(values, "colour", wave) / 200
+        bent = bend((dry * factor).add_(offset).clamp_(-1, 1))
+        heard = recursive_filter(bent, DC_BLOCKER).mul_(0.75).add_(dry, alpha=0.5)
+        return heard.clamp_(-1, 1).mul_(audible)
+
+
+def bend(driven: Tensor) -> Tensor:
+    """What saturates at the ends of +-1: v - v^3 / 3.
+
+    >>> import torch
+    >>> bend(torch.tensor([-1.0, 0.0, 0.3])).round(decimals=3).tolist()
+    [-0.6669999957084656, 0.0, 0.29100000858306885]
+    """
+    return driven * driven.square().div_(-3).add_(1)

@@ -14,16 +14,15 @@ from selfremaster.core.damage import (
     SettledDegradation,
     ValueOrChoices,
     ValueOrRange,
-    back_to,
     in_double,
-    over_peak,
-    to_peak,
+    peak,
 )
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.signals import fit_length, resample_hann
 
 Levels = Annotated[int, Field(ge=4, le=65536, multiple_of=2)]
 Rate = Annotated[int, Field(ge=1000, le=192000)]
+BLOCK_SAMPLES = 2**18  # encoded at once
 
 
 class QuantizeResampleConfig(ComponentConfig):
@@ -76,17 +75,26 @@ class QuantizeResample(SettledDegradation):
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Encode every wave of a batch, and pass it through the lower rate."""
-        scaled, level = over_peak(in_double(wave.detach()))
-        codes = mu_law_codes(scaled, values["levels"])
-        if values["mode"] == "codec":
-            rough = mu_law_wave(codes, values["levels"])
-        else:
-            rough = codes / values["levels"] * 2 - 1
+        level = peak(wave.detach())
+        blocks = [
+            wave.detach()[:, start : start + BLOCK_SAMPLES]
+            for start in range(0, wave.shape[-1], BLOCK_SAMPLES)
+        ]
+        told = values["levels"], values["mode"]
+        rough = torch.cat([coarse(block, level, *told) for block in blocks], dim=-1)
         if values["rate_hz"] < sample_rate:
             low = resample_hann(rough, sample_rate, values["rate_hz"])
             rough = fit_length(resample_hann(low, values["rate_hz"], sample_rate), wave.shape[-1])
         # resampling overshoots by a percent, which a converter cuts off
-        return back_to(to_peak(rough.clamp(-1, 1) * level, values["peak_db"]), wave)
+        return rough.clamp(-1, 1).mul_(level)
+
+
+def coarse(wave: Tensor, level: Tensor, levels: int, mode: str) -> Tensor:
+    """What comes out for a wave of a peak, over that peak; codes are found in float64."""
+    exact = in_double(wave)
+    codes = mu_law_codes(exact / in_double(level.where(level > 0, 1)), levels)
+    heard = mu_law_wave(codes, levels) if mode == "codec" else codes / levels * 2 - 1
+    return heard.to(wave)
 
 
 def mu_law_codes(wave: Tensor, levels: int) -> Tensor:

@@ -26,7 +26,7 @@ PREPARED = "quantize-resample:levels=[64, 1024],rate_hz=[8000, 11025, 12000, 160
 
 CLIPPED = "clip:ratio=[0.06, 0.9]"
 FILTERED = (
-    "band-limit:cutoff_hz=[850, 11025],order=[2, 9],zero_phase=true,"
+    "filter:high_hz=[850, 11025],order=[2, 9],zero_phase=true,"
     "kind=[butterworth, chebyshev1, chebyshev2, bessel, elliptic]"
 )
 NOISY = "noise:snr_db=[-5, 40],level=magnitude"
@@ -35,17 +35,18 @@ NOISY = "noise:snr_db=[-5, 40],level=magnitude"
 def _drawn(**chances: float) -> dict[str, Any]:
     steps = {"clip": CLIPPED, "filter": FILTERED, "noise": NOISY}
     return {
-        "name": "sequence",
-        "steps": [steps[name] for name in chances],
-        "chances": list(chances.values()),
+        "name": "chain",
+        "steps": [
+            {"name": "sometimes", "chance": chance, "degradation": steps[name]}
+            for name, chance in chances.items()
+        ],
     }
 
 
 AUGMENTED: Mapping[str, Any] = {
-    "name": "sequence",
-    "choose": "one",
-    "chances": [0.5, 0.25, 0.25],
-    "steps": [
+    "name": "one-of",
+    "weights": [0.5, 0.25, 0.25],
+    "choices": [
         PREPARED,
         # the filter is on the noise in half of the cases
         _drawn(clip=0.25, filter=0.5, noise=0.5),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from selfremaster.commands.options import Json, Without
+from selfremaster.commands.options import Json, Overwrite, Without
+from selfremaster.commands.pictures import KIND as PICTURED
+from selfremaster.commands.pictures import show_picture, show_pictures
 from selfremaster.commands.terminal import note, say, say_json, say_markdown, say_table
 
 if TYPE_CHECKING:
@@ -75,17 +77,60 @@ def show(
             metavar="NAME", help="A part's name, or a bundle's file.", show_default=False
         ),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            help="Of a degradation, NAME or NAME:key=value,...: draw speech before and after into "
+            "this PNG.",
+            show_default=False,
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            "--pictures",
+            metavar="FOLDER",
+            help="Draw all degradations (or NAME alone) into NAME.png, with a page, README.md.",
+            show_default=False,
+        ),
+    ] = None,
+    speech: Annotated[
+        Path | None,
+        typer.Option(
+            "--speech",
+            metavar="FILE",
+            help="For pictures: this sound instead of the toolkit's own, its first 10 seconds.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="For pictures: of what is drawn by chance.")
+    ] = 0,
+    overwrite: Overwrite = False,
     without: Without = None,
     as_json: Json = False,
 ) -> None:
     """Show a part, a bundle, or an experiment.
 
     KIND NAME shows the settings of a part, bundle FILE what a bundle holds, and experiment the JSON
-    schema of experiments.
+    schema of experiments. Degradations can be shown as pictures, too.
     """
     from selfremaster.core.components import KINDS, hint
     from selfremaster.core.errors import ComponentError
     from selfremaster.registry.building import current
+
+    if picture or pictures or speech:
+        _check_pictured(topic, name, picture, pictures)
+    if pictures:
+        table = current().table
+        names = [table.find(PICTURED, name).name] if name else table.names(PICTURED)
+        show_pictures(names, pictures, speech, seed, overwrite, as_json)
+        return
+    if picture and name:
+        show_picture(name, picture, speech, seed, overwrite, as_json)
+        return
 
     if topic == EXPERIMENT:
         if name is not None:
@@ -105,6 +150,26 @@ def show(
     else:
         told = describe_part(topic, name)
         say_json(told) if as_json else _show_part(told)
+
+
+def _check_pictured(
+    topic: str, name: str | None, picture: Path | None, pictures: Path | None
+) -> None:
+    """Raise `ComponentError` for options that ask for pictures and do not fit together."""
+    from selfremaster.core.errors import ComponentError
+
+    if topic != PICTURED:
+        raise ComponentError(
+            f"pictures show what a {PICTURED} does; write: show {PICTURED} NAME --picture FILE.png"
+        )
+    if picture and pictures:
+        raise ComponentError("--picture is one file, --pictures a folder; give one of them")
+    if not picture and not pictures:
+        raise ComponentError("--speech is for pictures; give --picture or --pictures, too")
+    if picture and name is None:
+        raise ComponentError(
+            "--picture needs a name, such as clip; --pictures FOLDER draws all of them"
+        )
 
 
 def describe_part(kind: str, name: str) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""Every degradation keeps every promise on waves of any length, level and sort.
+
+Each of them is tried on 200 waves; the variable SELFREMASTER_EXAMPLES asks for another number.
+"""
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from torch import Tensor
+
+import selfremaster as sr
+from selfremaster.core.interfaces import Degradation
+from selfremaster.core.promises.degradations import PROMISES
+from tests.strategies import recordings, seeds
+from tests.test_promises import RANGES, names
+
+EXAMPLES = int(os.environ.get("SELFREMASTER_EXAMPLES", "200"))
+ON_WAVES = [promise for promise in PROMISES if "wave" in promise.__annotations__]
+
+
+@pytest.fixture(scope="module", params=[*names("degradation"), *RANGES])
+def degradation(request: pytest.FixtureRequest) -> Degradation:
+    part: Degradation = sr.build("degradation", request.param)
+    return part
+
+
+@settings(max_examples=EXAMPLES)
+@given(wave=recordings(), seed=seeds())
+def test_promises_are_kept_on_any_wave(degradation: Degradation, wave: Tensor, seed: int) -> None:
+    for promise in ON_WAVES:
+        promise(degradation, wave, seed)
