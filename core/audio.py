@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -256,6 +256,19 @@ def write(
     Raises `AudioError` for an unknown suffix, an empty wave, samples that are not finite, a peak
     beyond full scale (but for floating-point subtypes), and what the container cannot hold.
     """
+    put = writer(path, wave, sample_rate, like, subtype)
+    with write_atomically(path) as temporary:
+        put(temporary)
+
+
+def writer(
+    path: PathLike,
+    wave: Tensor | npt.ArrayLike,
+    sample_rate: int,
+    like: AudioInfo | None = None,
+    subtype: str | None = None,
+) -> Callable[[Path], None]:
+    """Check a sound as `write` does; gives what puts it into a temporary file of that path."""
     place = Path(path)
     container, stored = storage(place, like, subtype)
     sound = _checked(place, torch.as_tensor(wave), stored)
@@ -264,7 +277,8 @@ def write(
         container = "RF64"
     elif container == "WAV" and like is not None and like.format in {"WAVEX", "RF64"}:
         container = like.format
-    with write_atomically(place) as temporary:
+
+    def put(temporary: Path) -> None:
         name: Any = os.fsencode(temporary)
         try:
             with soundfile.SoundFile(
@@ -277,6 +291,8 @@ def write(
             raise AudioError(
                 f"{path}: {what} cannot be written ({_reason(error)}); take .wav or .flac"
             ) from None
+
+    return put
 
 
 def _checked(place: Path, wave: Tensor, stored: str) -> npt.NDArray[np.float32]:

@@ -66,14 +66,31 @@ def entries_from(
 
 
 def paired(
-    degraded: Sequence[Entry], clean: Sequence[Entry], where: str = "pairs"
+    degraded: Sequence[Entry],
+    clean: Sequence[Entry],
+    where: str = "pairs",
+    *,
+    by_row: bool = False,
 ) -> tuple[list[Entry], list[Entry]]:
     """The recordings of which both versions are there, in the same order.
 
     They are matched by their paths; suffixes may differ, and the folders that all recordings, or
-    all clean versions, lie in.
+    all clean versions, lie in. ``by_row`` says that both come from the same rows of one manifest.
     Raises `ExperimentError` where a recording has no clean version, or one of another length.
     """
+    matched = list(zip(degraded, clean, strict=True)) if by_row else _matched(degraded, clean, where)
+    for one, other in matched:
+        if abs(one.seconds - other.seconds) > MOST_APART_SECONDS:
+            raise ExperimentError(
+                f"{where}: {one.path} lasts {one.seconds:.2f} s and {other.path} "
+                f"{other.seconds:.2f} s; pairs are the same speech from the same moment on"
+            )
+    return [one for one, _ in matched], [other for _, other in matched]
+
+
+def _matched(
+    degraded: Sequence[Entry], clean: Sequence[Entry], where: str
+) -> list[tuple[Entry, Entry]]:
     lost: list[str] = []
     for mine, theirs in product(range(_common(degraded) + 1), range(_common(clean) + 1)):
         originals = _by_place(clean, theirs, where)
@@ -87,14 +104,7 @@ def paired(
             f"{where}: {len(lost)} of {len(degraded)} recordings have no clean version of the same "
             f"path: {_some(lost)}; put them there, or leave the recordings out"
         )
-    matched = [(entry, originals[place]) for place, entry in places.items()]
-    for one, other in matched:
-        if abs(one.seconds - other.seconds) > MOST_APART_SECONDS:
-            raise ExperimentError(
-                f"{where}: {one.path} lasts {one.seconds:.2f} s and {other.path} "
-                f"{other.seconds:.2f} s; pairs are the same speech from the same moment on"
-            )
-    return [one for one, _ in matched], [other for _, other in matched]
+    return [(entry, originals[place]) for place, entry in places.items()]
 
 
 def _common(entries: Sequence[Entry]) -> int:

@@ -1,5 +1,6 @@
 """What degradations share: settings that may be ranges, chance, and levels."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -25,7 +26,6 @@ SEEDS = 2**31
 LOUDEST = 2.0**40  # times full scale: what is louder is brought down before anything is done to it
 LOUD_DB = 30.0  # below the loud frames begins what is a pause
 FRAME_SECONDS = 0.02
-FAINTEST_POWER = 1e-30  # below it a root has no gradient that a number can hold
 
 
 class Drawn(NamedTuple):
@@ -123,10 +123,12 @@ class SettledDegradation(Degradation):
     ``scales`` says that a wave twice as loud comes out twice as loud; waves beyond 2^40 are then
     damaged at a lower level, and the results of other parts are left as they are. ``own_seeds``
     says that each channel of a recording gets a seed of its own, as hiss has it.
+    ``takes_any_level`` says that nothing in it can overflow, so that no level is looked at.
     """
 
     scales: bool = True
     own_seeds: bool = False
+    takes_any_level: bool = False
 
     def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
         """The settings, with one value drawn from each range or list of choices."""
@@ -153,7 +155,7 @@ class SettledDegradation(Degradation):
         alike = all(given == parameters[0] for given in parameters[1:])
         values = [settle(self.config, given) for given in (parameters[:1] if alike else parameters)]
         exact = wave.float() if wave.dtype in (torch.float16, torch.bfloat16) else wave
-        factor = _taming(exact)
+        factor = None if self.takes_any_level else _taming(exact)
         given = exact if factor is None else exact * factor
         if alike:
             damaged = self.damage(given, values[0], sample_rate)
@@ -299,16 +301,31 @@ def level_of(wave: Tensor, measure: Measure, sample_rate: int, floor_db: float) 
     >>> [round(level_of(pause, how, 8000, -60).item(), 4) for how in ("rms", "speech")]
     [0.7071, 1.0]
     """
-    shape, loudest = over_peak(wave)
+    frame = round(FRAME_SECONDS * sample_rate)
     if measure == "magnitude":
-        own = shape.abs().mean(-1, keepdim=True)
+        level = wave.abs().mean(-1, keepdim=True)
+    elif measure == "rms" or wave.shape[-1] < 2 * frame:
+        level = rms(wave)
     else:
-        power = shape.square()
-        frame = round(FRAME_SECONDS * sample_rate)
-        if measure == "speech" and wave.shape[-1] >= 2 * frame:
-            frames = power.unfold(-1, frame, frame).mean(-1)
-            loud = frames.quantile(0.95, dim=-1, keepdim=True, interpolation="lower")
-            active = frames > loud * 10 ** (-LOUD_DB / 10)
-            power = (frames * active).sum(-1, keepdim=True) / active.sum(-1, keepdim=True).clamp(1)
-        own = power.mean(-1, keepdim=True).clamp(min=FAINTEST_POWER).sqrt()
-    return (loudest * own).clamp(min=10 ** (floor_db / 20))
+        frames = rms(wave.unfold(-1, frame, frame))[..., 0]
+        loud = frames.quantile(0.95, dim=-1, keepdim=True, interpolation="lower")
+        active = frames > loud * 10 ** (-LOUD_DB / 20)
+        count = active.sum(-1, keepdim=True).clamp(1)
+        level = torch.linalg.vector_norm(frames * active, dim=-1, keepdim=True) / count.sqrt()
+    return level.clamp(min=10 ** (floor_db / 20))
+
+
+def rms(wave: Tensor) -> Tensor:
+    """The root of the mean square of each row, exact however long it is; takes no memory.
+
+    Shape: (..., samples) -> (..., 1).
+
+    >>> rms(torch.tensor([[3.0, 4.0]])).square().tolist()
+    [[12.5]]
+    """
+    samples, length = wave.shape[-1], math.isqrt(wave.shape[-1])
+    whole = samples - samples % length
+    parts = torch.linalg.vector_norm(wave[..., :whole].unfold(-1, length, length), dim=-1)
+    rest = torch.linalg.vector_norm(wave[..., whole:], dim=-1, keepdim=True)
+    total: Tensor = torch.linalg.vector_norm(torch.cat([parts, rest], -1), dim=-1, keepdim=True)
+    return total / math.sqrt(samples)

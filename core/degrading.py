@@ -5,6 +5,7 @@ import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -14,9 +15,10 @@ from torch import Generator, Tensor
 from torch.linalg import vector_norm
 
 from selfremaster.core import audio, jobs
-from selfremaster.core.components import describe
+from selfremaster.core.bundles import versions
+from selfremaster.core.components import describe, nested_parts
 from selfremaster.core.errors import ComponentError
-from selfremaster.core.files import write_atomically
+from selfremaster.core.files import write_together
 from selfremaster.core.interfaces import Degradation, Parameters
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.parallel import one_thread
@@ -33,7 +35,8 @@ and within full scale ("match"); or with its peak at a level in dBFS."""
 class Applied(BaseModel):
     """One degradation as it was applied: its name, its settings, and what was drawn.
 
-    The parameters are those of all channels, or a list of those of each.
+    Of settings that are parts only those are told that are not the defaults. The parameters are
+    those of all channels, or a list of those of each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +57,8 @@ class DamageLog(BaseModel):
     degradations: tuple[Applied, ...]
     level: Level = "limit"
     gain: float = 1.0  # applied last, and what came of the level
+    advance_samples: int = 0  # by how much the sound was moved forward, before that
+    version: str = ""  # of the toolkit; older logs have none
 
 
 class Step(NamedTuple):
@@ -65,10 +70,16 @@ class Step(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """What is to be done with a file: the damage, and then the level."""
+    """What is to be done with a file: the damage, then a move forward in time, then the level."""
 
     steps: tuple[Step, ...]
     level: Level = "limit"
+    advance_samples: int = 0
+
+    @property
+    def delay_samples(self) -> int:
+        """By how much the damaged sound lags, before it is moved forward."""
+        return sum(step.part.delay_samples for step in self.steps)
 
 
 @dataclass(frozen=True)
@@ -87,13 +98,16 @@ def degrade(
     steps: Sequence[Step],
     generator: Generator,
     level: Level = "limit",
+    advance_samples: int = 0,
 ) -> tuple[Tensor, tuple[Applied, ...], float]:
     """Damage a wave step by step; gives it with what was applied, and the gain that came last.
 
     Each channel gets the parameters that a degradation draws for it, which are the same for most.
+    ``advance_samples`` cuts off so many at the beginning and adds silence at the end.
 
     Shape: (channels, samples) -> (channels, samples), rate in Hz.
-    Raises `ComponentError` for parameters that are bad, or of another number of channels.
+    Raises `ComponentError` for parameters that are bad, or of another number of channels, and for a
+    degradation that gives another shape.
     """
     damaged = wave
     applied = []
@@ -103,10 +117,46 @@ def degrade(
             damaged = step.part.apply(damaged, drawn, sample_rate)
         except ComponentError as error:
             raise ComponentError(f"degradation {step.name}: {error}") from None
-        settings = step.part.config.model_dump(mode="json")
+        if damaged.shape != wave.shape:
+            raise ComponentError(
+                f"degradation {step.name}: makes {tuple(damaged.shape)} of {tuple(wave.shape)} "
+                "(channels, samples); a part keeps both, see `selfremaster check`"
+            )
+        settings = settings_of(step.part)
         applied.append(Applied(degradation=step.name, settings=settings, parameters=drawn))
+    if advance_samples:
+        damaged = _advanced(damaged, advance_samples)
     gain = _gain(wave, damaged, level)
     return damaged if gain == 1 else damaged * gain, tuple(applied), gain
+
+
+def settings_of(part: Degradation) -> dict[str, Any]:
+    """The settings of a part as JSON, without parts in it that are the default ones."""
+    config = part.config
+    fields = type(config).model_fields
+    defaults = {
+        name
+        for name in nested_parts(type(config))
+        if not fields[name].is_required()
+        and getattr(config, name) == fields[name].get_default(call_default_factory=True)
+    }
+    return config.model_dump(mode="json", exclude=defaults)
+
+
+def _advanced(wave: Tensor, samples: int) -> Tensor:
+    """The wave so many samples earlier (below 0: later), with silence where nothing is left.
+
+    >>> _advanced(torch.tensor([[1.0, 2.0, 3.0]]), 1).tolist()
+    [[2.0, 3.0, 0.0]]
+    >>> _advanced(torch.tensor([[1.0, 2.0, 3.0]]), -2).tolist()
+    [[0.0, 0.0, 1.0]]
+    """
+    length = wave.shape[-1]
+    shift = max(-length, min(samples, length))
+    silence = torch.zeros_like(wave[:, : abs(shift)])
+    if shift < 0:
+        return torch.cat([silence, wave[:, : length + shift]], dim=-1)
+    return torch.cat([wave[:, shift:], silence], dim=-1)
 
 
 def _parameters(
@@ -147,26 +197,35 @@ def degrade_files(
     *,
     level: Level = "limit",
     processes: int = 1,
+    aligned: bool = False,
 ) -> Iterator[Degraded | Failure]:
     """Damage file after file alike, and give what came of each, with a JSON log beside each.
 
     What is drawn for a file follows from the seed and its place in the folder alone, and so does
     the result, however many processes there are. Without a seed every step must have its
-    parameters.
+    parameters. ``aligned`` moves results forward by what the parts say that they lag.
     """
     if seed is None and any(step.parameters is None for step in steps):
         raise ComponentError("a degradation without parameters draws them; give a seed")
+    recipe = recipe_of(steps, level, aligned=aligned)
+    return damage_files([(job, recipe) for job in planned], seed, processes)
+
+
+def recipe_of(steps: Sequence[Step], level: Level = "limit", *, aligned: bool = False) -> Recipe:
+    """What is to be done with a file, moved forward by its lag if it is to be ``aligned``."""
     recipe = Recipe(tuple(steps), level)
-    tasks = [Task(job, recipe, seed) for job in planned]
-    return jobs.run(tasks, _degrade, processes)
+    return recipe._replace(advance_samples=recipe.delay_samples) if aligned else recipe
 
 
-def replay_files(
-    planned: Sequence[Job], recipes: Sequence[Recipe], *, processes: int = 1
+def damage_files(
+    planned: Sequence[tuple[Job, Recipe]], seed: int | None, processes: int = 1
 ) -> Iterator[Degraded | Failure]:
-    """Damage each file by a recipe of its own, of which all parameters are known."""
-    tasks = [Task(job, recipe, None) for job, recipe in zip(planned, recipes, strict=True)]
-    return jobs.run(tasks, _degrade, processes)
+    """Damage each file by its own recipe; without a seed, by one whose parameters are known."""
+    if len({id(recipe) for _, recipe in planned}) == 1:
+        shared = planned[0][1]
+        return jobs.run([job for job, _ in planned], partial(_degrade, shared, seed), processes)
+    tasks = [Task(job, recipe) for job, recipe in planned]
+    return jobs.run(tasks, partial(_degrade_by_its_own, seed), processes)
 
 
 class Task(NamedTuple):
@@ -174,7 +233,6 @@ class Task(NamedTuple):
 
     job: Job
     recipe: Recipe
-    seed: int | None
 
     @property
     def source(self) -> Path:
@@ -182,26 +240,67 @@ class Task(NamedTuple):
         return self.job.source
 
 
-def _degrade(task: Task) -> Degraded:
-    job, recipe = task.job, task.recipe
+def _degrade_by_its_own(seed: int | None, task: Task) -> Degraded:
+    return _degrade(task.recipe, seed, task.job)
+
+
+def _degrade(recipe: Recipe, seed: int | None, job: Job) -> Degraded:
     info = audio.inspect(job.source)
     clean, sample_rate = audio.read(job.source)
-    generator = generator_for(task.seed or 0, job.place.as_posix())
+    generator = generator_for(seed or 0, job.place.as_posix())
     with one_thread():
-        damaged, applied, gain = degrade(clean, sample_rate, recipe.steps, generator, recipe.level)
+        damaged, applied, gain = degrade(
+            clean, sample_rate, recipe.steps, generator, recipe.level, recipe.advance_samples
+        )
     log = DamageLog(
-        source=job.place.as_posix().encode("utf-8", "backslashreplace").decode(),
+        source=_place_in_words(job),
         sample_rate=sample_rate,
-        seed=task.seed,
+        seed=seed,
         degradations=applied,
         level=recipe.level,
         gain=gain,
+        advance_samples=recipe.advance_samples,
+        version=versions()["selfremaster"],
     )
-    log_file = job.beside(LOG_SUFFIX)
-    with write_atomically(log_file) as temporary:  # the log is there when its sound is, or neither
-        temporary.write_text(log_text(log), encoding="utf-8")
-        audio.write(job.target, damaged, sample_rate, like=info)
+    log_file, text = job.beside(LOG_SUFFIX), log_text(log)
+    put = audio.writer(job.target, damaged, sample_rate, like=info)
+    with write_together(log_file, job.target) as (temporary_log, temporary_sound):
+        temporary_log.write_text(text, encoding="utf-8")
+        put(temporary_sound)
     return Degraded(job.source, job.target, log_file, log)
+
+
+def _place_in_words(job: Job) -> str:
+    return job.place.as_posix().encode("utf-8", "backslashreplace").decode()
+
+
+def done_before(
+    planned: Sequence[Job], recipes: Sequence[Recipe], seed: int | None
+) -> dict[Job, Degraded]:
+    """The files whose results and logs are there, and whose logs tell the same recipe and seed."""
+    found = {}
+    for job, recipe in zip(planned, recipes, strict=True):
+        log_file = job.beside(LOG_SUFFIX)
+        try:
+            log = read_log(log_file)
+        except ComponentError:
+            continue
+        if job.target.is_file() and _tells(log, job, recipe, seed):
+            found[job] = Degraded(job.source, job.target, log_file, log)
+    return found
+
+
+def _tells(log: DamageLog, job: Job, recipe: Recipe, seed: int | None) -> bool:
+    """Whether a log is what a recipe would write, as far as nothing is drawn."""
+    given = [(step.name, settings_of(step.part)) for step in recipe.steps]
+    same = [(one.degradation, one.settings) for one in log.degradations] == given
+    drawn = seed is not None or all(
+        one.parameters == step.parameters
+        for one, step in zip(log.degradations, recipe.steps, strict=same)
+    )
+    about = (log.source, log.seed, log.level, log.advance_samples)
+    wanted = (_place_in_words(job), seed, recipe.level, recipe.advance_samples)
+    return same and drawn and about == wanted
 
 
 def generator_for(seed: int, place: str) -> Generator:

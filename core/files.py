@@ -4,7 +4,9 @@ import errno
 import hashlib
 import os
 import secrets
+import signal
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,6 +55,87 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     with suppress(OSError):  # not every system can open a folder
         _force_to_disk(final.parent)
+
+
+@contextmanager
+def write_together(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]:
+    """Like `write_atomically` for files that belong together: all are there, or those of before.
+
+    All of them are written and forced to the disk before the first name changes, and Ctrl-C waits
+    for the last one. Names change so that a file is never beside one of another time: even when all
+    ends suddenly, the later files are there only with the earlier ones that belong to them.
+
+    Raises `SelfRemasterError` as `write_atomically` does; then the old files are there again.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with write_together(Path(folder, "note.txt"), Path(folder, "sound")) as temporaries:
+    ...         _ = [path.write_text("whole") for path in temporaries]
+    ...     sorted(os.listdir(folder))
+    ['note.txt', 'sound']
+    """
+    wanted = [Path(path) for path in paths]
+    finals = [path.resolve() if path.is_symlink() else path for path in wanted]
+    temporaries: list[Path] = []
+    try:
+        for path, final in zip(wanted, finals, strict=True):
+            temporaries.append(_create_beside(path, final))
+        yield tuple(temporaries)
+        for temporary in temporaries:
+            _force_to_disk(temporary)
+        try:
+            with _ctrl_c_waits():
+                _change_names(temporaries, finals)
+        except OSError as error:
+            raise _cannot_write(wanted[-1], error) from None
+    except BaseException as error:
+        for temporary in temporaries:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
+            raise _cannot_write(wanted[-1], error) from None
+        raise
+    for folder in dict.fromkeys(final.parent for final in finals):
+        with suppress(OSError):  # not every system can open a folder
+            _force_to_disk(folder)
+
+
+def _change_names(temporaries: Sequence[Path], finals: Sequence[Path]) -> None:
+    """Put new files in the place of old ones, which go out of the way last to first, before."""
+    kept = [new.with_name(f"{new.name}.old") for new in temporaries]
+    there = [pair for pair in zip(finals, kept, strict=True) if pair[0].exists()]
+    moves = [*reversed(there), *zip(temporaries, finals, strict=True)]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for before, after in moves:
+            os.replace(before, after)
+            done.append((before, after))
+    except BaseException:
+        for before, after in reversed(done):
+            with suppress(OSError):
+                os.replace(after, before)
+        raise
+    for old in kept:
+        with suppress(OSError):
+            old.unlink(missing_ok=True)
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Hold Ctrl-C off for a moment, where it is this thread's; it is heard at the end."""
+    before = signal.getsignal(signal.SIGINT)
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or not callable(before):
+        yield
+        return
+    heard: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            before(heard[0], None)
 
 
 def sha256_of(path: Path) -> str:

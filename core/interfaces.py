@@ -275,6 +275,7 @@ class Degradation(Component):
     examples: ClassVar[Mapping[str, str]] = MappingProxyType({})
     delay_samples: int = 0  # by how much the damaged wave lags
     moves_time: bool = False  # whether the lag changes on the way (speed), so that none can be told
+    keeps_pairs: bool = True  # whether no lag but ``delay_samples`` grows or stays (wow swings: 0)
     differentiable: bool = False  # whether gradients reach the wave through `apply`
     adds_sound: bool = False  # whether silence comes out as something (hum, hiss, clicks)
 

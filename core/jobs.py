@@ -86,14 +86,16 @@ def plan(
         if not found:
             raise AudioError(f"{folder}: holds all the sound files there are; name another output")
         targets = [(source, place, folder / place) for source, place in found]
-    shared = Counter(target.with_suffix("") for _, _, target in targets)
+    # not every system tells a capital from a small letter
+    shared = Counter(str(target.with_suffix("")).casefold() for _, _, target in targets)
     jobs = [
-        Job(source, place, target, target if shared[bare] > 1 else bare)
+        Job(source, place, target, target if shared[str(bare).casefold()] > 1 else bare)
         for source, place, target in targets
         for bare in [target.with_suffix("")]
     ]
     keep(jobs, (job.source for job in jobs), beside)
-    _check_existing(jobs, beside, overwrite)
+    if not overwrite:
+        refuse_existing(_written(jobs, beside))
     for parent in {job.target.parent for job in jobs}:
         check_writable(parent)
     return jobs
@@ -189,8 +191,9 @@ def _written(jobs: Sequence[Job], beside: Sequence[str]) -> Iterator[Path]:
         yield from (job.target, *map(job.beside, beside))
 
 
-def _check_existing(jobs: Sequence[Job], beside: Sequence[str], overwrite: bool) -> None:
-    existing = [] if overwrite else [path for path in _written(jobs, beside) if path.exists()]
+def refuse_existing(paths: Iterable[Path]) -> None:
+    """Raise `AudioError` if any of these files, which are to be written, is there."""
+    existing = [path for path in paths if path.exists()]
     if existing:
         more = len(existing) - SHOWN_PATHS
         named = ", ".join(map(str, existing[:SHOWN_PATHS])) + (

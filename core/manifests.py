@@ -18,6 +18,7 @@ PathLike = str | os.PathLike[str]
 
 COLUMNS = ("path", "seconds", "sample_rate", "channels", "speaker", "split", "sha256")
 REQUIRED = ("path", "split")
+HASH_SUFFIX = "_sha256"  # of the column with the hashes of files that another column names
 DEFAULT_FRACTIONS = (0.9, 0.05, 0.05)
 NAMED_FAILURES = 3
 
@@ -171,16 +172,23 @@ def write(manifest: Manifest, path: PathLike) -> None:
         temporary.write_text(lines.getvalue(), encoding="utf-8", newline="")
 
 
-def content_hash(manifest: Manifest) -> str:
+def content_hash(manifest: Manifest, column: str | None = None) -> str:
     """One SHA-256 over what is learned from: each file's path, speaker, split and content.
 
     The order of rows and the columns kept for others play no part. Files of a manifest without
-    sha256 are told apart by path and seconds alone.
+    sha256 are told apart by path and seconds alone. ``column`` names one with other files that are
+    meant instead; their hashes are in the column of that name with ``_sha256`` behind it.
     """
     digest = hashlib.sha256()
     for item in sorted(manifest.items, key=lambda item: item.path):
-        content = item.sha256 or ("" if item.seconds is None else f"{item.seconds:.3f}")
-        for word in (item.path, item.speaker, item.split, content):
+        seconds = "" if item.seconds is None else f"{item.seconds:.3f}"
+        if column is None:
+            words = (item.path, item.speaker, item.split, item.sha256 or seconds)
+        else:
+            known = item.others.get(column + HASH_SUFFIX, "").strip().lower()
+            file = item.others.get(column, "")
+            words = (item.path, file, item.speaker, item.split, known or seconds)
+        for word in words:
             digest.update(word.encode() + b"\0")
     return digest.hexdigest()
 

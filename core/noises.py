@@ -66,22 +66,6 @@ def coloured(slope: float, sample_rate: int) -> Tensor:
     return (frequency.clamp(min=LOWEST_HZ) / LOWEST_HZ)[None] ** (slope / 2)
 
 
-def rms(wave: Tensor) -> Tensor:
-    """The root of the mean square of each row, exact however long it is; takes no memory.
-
-    Shape: (batch, samples) -> (batch, 1).
-
-    >>> rms(torch.tensor([[3.0, 4.0]])).square().tolist()
-    [[12.5]]
-    """
-    samples, length = wave.shape[-1], math.isqrt(wave.shape[-1])
-    whole = samples - samples % length
-    parts = torch.linalg.vector_norm(wave[:, :whole].unfold(-1, length, length), dim=-1)
-    rest = torch.linalg.vector_norm(wave[:, whole:], dim=-1, keepdim=True)
-    total: Tensor = torch.linalg.vector_norm(torch.cat([parts, rest], -1), dim=-1, keepdim=True)
-    return total / math.sqrt(samples)
-
-
 def level_beneath(wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int) -> Tensor:
     """What an added sound's level is for each wave: ``level_db`` over its speech, or ``floor_db``.
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from selfremaster.core import audio, manifests
-from selfremaster.core.degrading import Applied, Degraded
-from selfremaster.core.errors import ExperimentError, SelfRemasterError
+from selfremaster.core.degrading import Applied, Degraded, Recipe
+from selfremaster.core.errors import ComponentError, ExperimentError, SelfRemasterError
 from selfremaster.core.experiments import CLEAN
 from selfremaster.core.files import check_place, sha256_of
 from selfremaster.core.jobs import Job, check_writable
@@ -21,17 +21,42 @@ Rows = dict[str, tuple[str, str]]
 """Split and speaker of each recording, by its place."""
 
 
+def check_aligned(recipes: Iterable[Recipe]) -> None:
+    """Raise `ComponentError` for damage after which recordings lie elsewhere than the originals."""
+    for recipe in recipes:
+        for step in recipe.steps:
+            if not step.part.keeps_pairs:
+                raise ComponentError(
+                    f"{step.name} moves the sound in time; its results are no pairs to learn from, "
+                    "leave --manifest or this degradation out"
+                )
+        if recipe.advance_samples != recipe.delay_samples:
+            raise ComponentError(
+                f"{' + '.join(step.name for step in recipe.steps)} lags by {recipe.delay_samples} "
+                f"samples, and the log moves it forward by {recipe.advance_samples}; its results "
+                "are no pairs, damage anew with --manifest"
+            )
+
+
 def plan_pairs(
-    planned: Sequence[Job], path: Path, kind: str = "single", *, overwrite: bool = False
+    planned: Sequence[Job],
+    path: Path,
+    kind: str = "single",
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
 ) -> Rows:
     """Draw the splits that `write_pairs` writes, and check before any work that it can.
 
-    They are those that `selfremaster manifest` draws for the clean folder with its own defaults,
-    whatever the seed of the damage, so that all damaged versions of a file are in one split.
+    They are those that `selfremaster manifest` draws for the folder that is damaged, of the same
+    kind, with its other defaults, whatever the seed of the damage: so all damaged versions of a
+    file are in one split. With ``resume`` a manifest of pairs that is there gives way.
 
     Raises `SelfRemasterError` for a file that cannot be written or exists already, and
-    `ExperimentError` for speakers that are not of the kind of corpus.
+    `ExperimentError` for names that are no text, and speakers that are not of the kind of corpus.
     """
+    if resume and path.is_file() and all(CLEAN in row.others for row in manifests.read(path).items):
+        overwrite = True
     if path.suffix.lower() != SUFFIX and not path.is_dir():
         raise SelfRemasterError(f"{path}: a manifest is CSV; name it {path.with_suffix(SUFFIX)}")
     check_place(path, overwrite, EXAMPLE, [job.source for job in planned])
@@ -39,7 +64,8 @@ def plan_pairs(
     if any(path in (job.target, job.source) for job in planned):
         raise SelfRemasterError(f"{path}: is a recording itself; name another file")
     for job in planned:
-        _relative(job.source, path.parent.resolve())
+        for listed in (job.source, job.target):
+            _relative(listed, path.parent.resolve())
     return manifests.draw_rows([(_root(job), job.place) for job in planned], kind)
 
 
@@ -47,7 +73,7 @@ def write_pairs(done: Iterable[Degraded], rows: Rows, path: Path) -> Manifest:
     """Write a manifest of what was damaged, with its originals; whole or not at all.
 
     Besides the columns of every manifest it has ``clean``, relative to its own folder like the
-    paths themselves, and ``degradation``, what was done in short.
+    paths themselves, its hash ``clean_sha256``, and ``degradation``, what was done in short.
     """
     start = path.parent.resolve()
     items = []
@@ -56,6 +82,7 @@ def write_pairs(done: Iterable[Degraded], rows: Rows, path: Path) -> Manifest:
         place = _relative(result.target, start)
         others = {
             CLEAN: _relative(result.source, start),
+            CLEAN + manifests.HASH_SUFFIX: sha256_of(result.source),
             DEGRADATION: in_short(result.log.degradations),
         }
         items.append(
@@ -98,7 +125,13 @@ def _root(job: Job) -> Path:
 
 
 def _relative(path: Path, start: Path) -> str:
-    found = os.path.relpath(path.parent.resolve() / path.name, start).replace(os.sep, "/")
+    try:
+        found = os.path.relpath(path.parent.resolve() / path.name, start).replace(os.sep, "/")
+    except ValueError:
+        raise ExperimentError(
+            f"{path}: lies on another drive than the manifest, which names files relative to "
+            "itself; put it on the same"
+        ) from None
     if not found.isprintable():
         raise ExperimentError(f"{found!r}: its name is not plain UTF-8 text; rename it")
     return found

@@ -323,8 +323,16 @@ def _files(sources: Mapping[str, SourceSettings], where: str) -> dict[str, list[
     found = {name: _entries(source, where + name) for name, source in sources.items()}
     for name, leader in FOLLOWS.items():
         if name in found:
-            found[name], found[leader] = paired(found[name], found[leader], where + name)
+            found[name], found[leader] = paired(
+                found[name], found[leader], where + name, by_row=_same_rows(sources, name, leader)
+            )
     return found
+
+
+def _same_rows(sources: Mapping[str, SourceSettings], name: str, leader: str) -> bool:
+    """Whether two streams are two columns of the same rows of one manifest."""
+    rows = [(one.manifest, one.split, one.speakers) for one in (sources[name], sources[leader])]
+    return rows[0][0] is not None and rows[0] == rows[1]
 
 
 def _entries(source: SourceSettings, where: str) -> list[Entry]:
@@ -343,7 +351,7 @@ def _entries(source: SourceSettings, where: str) -> list[Entry]:
 
 def _speech_hash(source: SourceSettings, entries: Sequence[Entry]) -> str:
     """The hash of the manifest, or one over names and lengths of files that it has no hash of."""
-    if source.manifest is not None and source.column is None:
-        return manifests.content_hash(manifests.read(source.manifest))
+    if source.manifest is not None:
+        return manifests.content_hash(manifests.read(source.manifest), source.column)
     lines = sorted(f"{entry.path.name} {entry.seconds:.3f}" for entry in entries)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -150,10 +150,12 @@ def test_ctrl_c_says_how_much_is_done(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     original = degrading._degrade
 
-    def interrupted(task: degrading.Task) -> degrading.Degraded:
-        if task.source.stem == "b":
+    def interrupted(
+        recipe: degrading.Recipe, seed: int | None, job: jobs.Job
+    ) -> degrading.Degraded:
+        if job.source.stem == "b":
             raise KeyboardInterrupt
-        return original(task)
+        return original(recipe, seed, job)
 
     monkeypatch.setattr(degrading, "_degrade", interrupted)
     told = run("degrade", tmp_path / "in", "--output", tmp_path / "out", "--degradation", "clip")

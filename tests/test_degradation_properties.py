@@ -17,6 +17,7 @@ from tests.test_promises import RANGES, names
 
 EXAMPLES = int(os.environ.get("SELFREMASTER_EXAMPLES", "200"))
 ON_WAVES = [promise for promise in PROMISES if "wave" in promise.__annotations__]
+ON_DRAWS = [promise for promise in PROMISES if "wave" not in promise.__annotations__]
 
 
 @pytest.fixture(scope="module", params=[*names("degradation"), *RANGES])
@@ -30,3 +31,10 @@ def degradation(request: pytest.FixtureRequest) -> Degradation:
 def test_promises_are_kept_on_any_wave(degradation: Degradation, wave: Tensor, seed: int) -> None:
     for promise in ON_WAVES:
         promise(degradation, wave, seed)
+
+
+@settings(max_examples=EXAMPLES // 10)
+@given(seed=seeds())
+def test_promises_are_kept_whatever_is_drawn(degradation: Degradation, seed: int) -> None:
+    for promise in ON_DRAWS:
+        promise(degradation, seed)

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from selfremaster.core.damage import rms
 from selfremaster.core.noises import (
     add_rings,
     coloured,
     level_beneath,
     moments_of_chance,
-    rms,
     scatter_db,
     shaped_noise,
     streams,

@@ -96,7 +96,7 @@ RANGES = (
     "quantize-resample:levels=[64,1024],rate_hz=[8000,11025,16000]",
     "resample:rate_hz=[4000,8000,16000],aliasing=[false,true],rebuilt=[filtered,linear,held]",
     "reverb:rt60_seconds=[0.05,3],drr_db=[-10,30]",
-    "reverb:kind=[decay,room],rt60_seconds=[0.1,2],volume_m3=[5,5000],distance_m=[0.1,20]",
+    "reverb:kind=[decay,room],rt60_seconds=[0.1,2],volume_m3=[20,5000],distance_m=[0.1,3]",
     "speed:percent=[-60,140]",
     "stereo-imbalance:balance_db=[-10,10]",
     "wow-flutter:wow_percent=[0,3],wow_hz=[0.5,6],flutter_percent=[0,1],flutter_hz=[6,100],"

@@ -67,6 +67,7 @@ class BitDepth(SettledDegradation):
     Config = BitDepthConfig
     config: BitDepthConfig
     scales = False
+    takes_any_level = True
     own_seeds = True
 
     def __init__(self, config: BitDepthConfig) -> None:
@@ -84,7 +85,8 @@ class BitDepth(SettledDegradation):
         for row, own in zip(steps, values, strict=True):
             if own["dither"] != "none":
                 row += dither(own["seed"], own["dither"], len(row)).to(row)
-        return steps.round_().clamp_(-half, half - 1).div_(half).add_(0.0)  # no zeros below zero
+        torch.minimum(torch.maximum(steps.round_(), -half, out=steps), half - 1, out=steps)
+        return steps.div_(half).add_(0.0)  # no zeros below zero
 
 
 def dither(seed: int, kind: Dither, samples: int) -> Tensor:

@@ -50,6 +50,7 @@ class Chain(Degradation):
         self.steps = tuple(steps)
         self.delay_samples = sum(step.delay_samples for step in self.steps)
         self.moves_time = any(step.moves_time for step in self.steps)
+        self.keeps_pairs = all(step.keeps_pairs for step in self.steps)
         self.differentiable = all(step.differentiable for step in self.steps)
         self.adds_sound = any(step.adds_sound for step in self.steps)
 

@@ -54,6 +54,7 @@ class Clip(SettledDegradation):
     Config = ClipConfig
     config: ClipConfig
     differentiable = True
+    takes_any_level = True
 
     def damage_each(
         self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
@@ -67,4 +68,5 @@ class Clip(SettledDegradation):
             counts = torch.tensor(signed, device=wave.device)[:, None] & (highest > 0)
             level = highest.where(counts, level)
         level = column(values, "ratio", wave) * level
-        return wave.clamp(-level, level)
+        # several times as fast as to clamp by a tensor
+        return torch.minimum(torch.maximum(wave, -level), level)

@@ -62,6 +62,7 @@ class DcOffset(SettledDegradation):
     differentiable = True
     adds_sound = True
     scales = False
+    takes_any_level = True
 
     def draw_channels(
         self, generator: Generator, sample_rate: int, channels: int

@@ -49,3 +49,9 @@ class Gain(SettledDegradation):
         """Multiply every wave by its own factor."""
         del sample_rate
         return wave * 10 ** (column(values, "gain_db", wave) / 20)
+
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
+        """Multiply every wave by the same factor."""
+        del sample_rate
+        factor: float = 10 ** (values["gain_db"] / 20)
+        return wave * factor

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.damage import Drawn, Seed, SettledDegradation, ValueOrRange
+from selfremaster.core.damage import Drawn, Seed, SettledDegradation, ValueOrRange, rms
 from selfremaster.core.interfaces import ComponentConfig
-from selfremaster.core.noises import FloorDb, level_beneath, rms, shaped_noise
+from selfremaster.core.noises import FloorDb, level_beneath, shaped_noise
 
 BINS = 1025
 OCTAVE_DB = 20 * math.log10(2)  # what a first-order slope rises

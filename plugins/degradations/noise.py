@@ -22,12 +22,13 @@ from selfremaster.core.damage import (
     draw_chance,
     level_of,
     over_peak,
+    rms,
 )
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.folders import find_audio
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.levels import resample
-from selfremaster.core.noises import coloured, rms, shaped_noise, white_noise
+from selfremaster.core.noises import coloured, shaped_noise, white_noise
 
 Decibels = Annotated[float, Field(ge=-60, le=120)]
 Colour = Literal["white", "pink", "brown"]
@@ -127,10 +128,14 @@ class Noise(SettledDegradation):
     ) -> Tensor:
         """Add to every wave its noise, at a level that goes with its own."""
         wanted = _levels(wave, values, sample_rate)
-        noise = wave.new_empty(wave.shape)
-        for sort, places in _alike(values, "folder", "kind").items():
-            rows = [values[place] for place in places]
-            noise[places] = _noise(rows, sort, wave, sample_rate)
+        sorts = _alike(values, "folder", "kind")
+        if len(sorts) == 1:
+            noise = _noise(values, next(iter(sorts)), wave, sample_rate)
+        else:
+            noise = wave.new_empty(wave.shape)
+            for sort, places in sorts.items():
+                rows = [values[place] for place in places]
+                noise[places] = _noise(rows, sort, wave, sample_rate)
         # in two steps: both numbers together may be beyond float32
         noise /= _own_levels(noise, values).clamp(min=FAINTEST)
         return wave + noise.mul_(wanted)

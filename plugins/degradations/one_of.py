@@ -68,6 +68,7 @@ class DrawsOne(Degradation):
         delays = {part.delay_samples for part in parts}
         self.delay_samples = max(delays) if len(delays) == 1 else 0
         self.moves_time = len(delays) > 1 or any(part.moves_time for part in parts)
+        self.keeps_pairs = len(delays) == 1 and all(part.keeps_pairs for part in parts)
         self.differentiable = all(part.differentiable for part in parts)
         self.adds_sound = any(part.adds_sound for part in parts)
 

@@ -84,6 +84,7 @@ class PacketLoss(SettledDegradation):
     Config = PacketLossConfig
     config: PacketLossConfig
     differentiable = True
+    takes_any_level = True
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Lose the same packets of every wave of a batch."""

@@ -30,6 +30,7 @@ class Polarity(SettledDegradation):
     Config = PolarityConfig
     config: PolarityConfig
     differentiable = True
+    takes_any_level = True
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Turn every wave upside down; silence does not become -0."""

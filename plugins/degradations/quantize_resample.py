@@ -90,11 +90,13 @@ class QuantizeResample(SettledDegradation):
 
 
 def coarse(wave: Tensor, level: Tensor, levels: int, mode: str) -> Tensor:
-    """What comes out for a wave of a peak, over that peak; codes are found in float64."""
-    exact = in_double(wave)
-    codes = mu_law_codes(exact / in_double(level.where(level > 0, 1)), levels)
-    heard = mu_law_wave(codes, levels) if mode == "codec" else codes / levels * 2 - 1
-    return heard.to(wave)
+    """What comes out for a wave of a peak, over that peak; published codes are found in float64."""
+    level = level.where(level > 0, 1)
+    if mode == "codec":
+        spoken = mu_law_wave(torch.arange(levels, dtype=torch.float64), levels).to(wave)
+        return spoken[mu_law_codes(wave / level, levels).long()]
+    codes = mu_law_codes(in_double(wave) / in_double(level), levels)
+    return (codes / levels * 2 - 1).to(wave)
 
 
 def mu_law_codes(wave: Tensor, levels: int) -> Tensor:

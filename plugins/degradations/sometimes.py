@@ -48,6 +48,7 @@ class Sometimes(Degradation):
         super().__init__(config)
         self.degradation = degradation
         self.moves_time = degradation.moves_time or degradation.delay_samples != 0
+        self.keeps_pairs = degradation.keeps_pairs and degradation.delay_samples == 0
         self.differentiable = degradation.differentiable
         self.adds_sound = degradation.adds_sound
 

@@ -51,6 +51,7 @@ class Speed(SettledDegradation):
     config: SpeedConfig
     differentiable = True
     moves_time = True
+    keeps_pairs = False
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Read every wave at the same speed."""

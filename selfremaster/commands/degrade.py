@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from selfremaster.commands.options import Inputs, Json, Output, Overwrite, Quiet, Without
-from selfremaster.commands.terminal import finish, say, say_json, work_through
+from selfremaster.commands.terminal import finish, note, say, say_json, work_through
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from selfremaster.core import pairs
     from selfremaster.core.degrading import Degraded, Level, Recipe, Step
     from selfremaster.core.interfaces import Degradation
     from selfremaster.core.jobs import Failure, Job
@@ -31,7 +33,10 @@ def degrade(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="Of what is drawn (0).", show_default=False),
+    ] = None,
     level: Annotated[
         str | None,
         typer.Option(
@@ -57,7 +62,9 @@ def degrade(
             "--manifest",
             metavar="FILE",
             help="Write there, as CSV, the pairs of degraded files and their clean originals, to "
-            "learn from; splits are those of `selfremaster manifest`.",
+            "learn from. Splits are those that `selfremaster manifest` draws if it is given the "
+            "same folder as INPUT here, the same --kind, and else its defaults; of a part of the "
+            "folder, or of another one, they may be others.",
             show_default=False,
         ),
     ] = None,
@@ -66,13 +73,21 @@ def degrade(
         typer.Option(
             "--kind",
             help="With --manifest: of the corpus, single (the default), multi-seen or multi-unseen "
-            "speakers.",
+            "speakers, which are the folders at the top of INPUT.",
             show_default=False,
         ),
     ] = None,
     processes: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, help="How many files to do at once.")
     ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep results whose logs tell the same degradations, settings and seed; do the "
+            "rest.",
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     without: Without = None,
     quiet: Quiet = False,
@@ -85,34 +100,77 @@ def degrade(
     from selfremaster.core import degrading, jobs, pairs
     from selfremaster.core.errors import SelfRemasterError
 
-    _check_choice(degradation, level, replay)
-    steps = _drawn_steps(degradation or ())
-    policy = _level(level)
+    _check_choice(degradation, level, replay, seed)
+    drawn = degrading.recipe_of(
+        _drawn_steps(degradation or ()), _level(level), aligned=manifest is not None
+    )
     if kind and manifest is None:
         raise SelfRemasterError("--kind says who speaks in a --manifest; give one, or leave it out")
-    planned = jobs.plan(inputs, output, overwrite=overwrite, beside=(degrading.LOG_SUFFIX,))
+    beside = (degrading.LOG_SUFFIX,)
+    planned = jobs.plan(inputs, output, overwrite=overwrite or resume, beside=beside)
+    recipes = _recipes(planned, replay) if replay else [drawn] * len(planned)
+    seed = None if replay else seed or 0
+    kept = degrading.done_before(planned, recipes, seed) if resume else {}
+    left = [pair for pair in zip(planned, recipes, strict=True) if pair[0] not in kept]
+    if resume and not overwrite:
+        jobs.refuse_existing(
+            path for job, _ in left for path in (job.target, job.beside(degrading.LOG_SUFFIX))
+        )
     rows: pairs.Rows = {}
     if manifest:
-        rows = pairs.plan_pairs(planned, manifest, kind or "single", overwrite=overwrite)
-    if replay:
-        recipes = _recipes(planned, replay)
-        results = degrading.replay_files(planned, recipes, processes=processes)
-    else:
-        results = degrading.degrade_files(planned, steps, seed, level=policy, processes=processes)
-    done, failures = work_through(results, len(planned), quiet, "degrading", "degraded")
-    if manifest and done:
-        pairs.write_pairs(done, rows, manifest)
+        pairs.check_aligned(recipes)
+        rows = pairs.plan_pairs(
+            planned, manifest, kind or "single", overwrite=overwrite, resume=resume
+        )
+    results = degrading.damage_files(left, seed, processes)
+    there = list(kept.values())
+    with _listed(there, rows, manifest):
+        done, failures = work_through(
+            _noted(results, there), len(left), quiet, "degrading", "degraded"
+        )
     if as_json:
-        say_json(_as_json(done, failures, manifest))
+        say_json(_as_json(done, list(kept.values()), failures, manifest if there else None))
     elif not quiet:
         for result in done:
             say(f"{result.source} -> {result.target}")
-        if manifest and done:
-            say(f"{len(done)} pairs -> {manifest}")
+        if kept:
+            say(f"{len(kept)} of {len(planned)} files were done before")
+        if manifest and there:
+            say(f"{len(there)} pairs -> {manifest}")
     finish(failures, len(planned))
 
 
-def _check_choice(given: Sequence[str] | None, level: str | None, replay: Path | None) -> None:
+def _noted(
+    results: Iterable[Degraded | Failure], there: list[Degraded]
+) -> Iterator[Degraded | Failure]:
+    """The results, with those that are there kept in a list, too."""
+    from selfremaster.core.degrading import Degraded
+
+    for result in results:
+        if isinstance(result, Degraded):
+            there.append(result)
+        yield result
+
+
+@contextmanager
+def _listed(there: list[Degraded], rows: pairs.Rows, manifest: Path | None) -> Iterator[None]:
+    """Write the manifest at the end, also when the work is stopped before."""
+    from selfremaster.core import pairs
+
+    try:
+        yield
+    except BaseException:
+        if manifest and there:
+            pairs.write_pairs(there, rows, manifest)
+            note(f"{len(there)} pairs so far -> {manifest}; --resume does the rest")
+        raise
+    if manifest and there:
+        pairs.write_pairs(there, rows, manifest)
+
+
+def _check_choice(
+    given: Sequence[str] | None, level: str | None, replay: Path | None, seed: int | None
+) -> None:
     from selfremaster.core.errors import ComponentError
 
     if bool(given) == bool(replay):
@@ -121,6 +179,8 @@ def _check_choice(given: Sequence[str] | None, level: str | None, replay: Path |
         )
     if replay and level is not None:
         raise ComponentError("a log says what was done to the level, too; leave --level out")
+    if replay and seed is not None:
+        raise ComponentError("a log says what was drawn, and nothing is anew; leave --seed out")
 
 
 def _level(given: str | None) -> Level:
@@ -192,11 +252,14 @@ def _read_recipe(log: Path, built: dict[str, Degradation]) -> Recipe:
         except ComponentError as error:
             raise ComponentError(f"{log}: {error}") from None
         steps.append(Step(one.degradation, built[text], one.parameters))
-    return Recipe(tuple(steps), told.level)
+    return Recipe(tuple(steps), told.level, told.advance_samples)
 
 
 def _as_json(
-    done: Sequence[Degraded], failures: Sequence[Failure], manifest: Path | None
+    done: Sequence[Degraded],
+    kept: Sequence[Degraded],
+    failures: Sequence[Failure],
+    manifest: Path | None,
 ) -> dict[str, Any]:
     return {
         "degraded": [
@@ -208,6 +271,7 @@ def _as_json(
             }
             for result in done
         ],
-        "manifest": manifest if done else None,
+        "kept": [result.target for result in kept],
+        "manifest": manifest,
         "failed": [{"input": item.source, "reason": item.reason} for item in failures],
     }
