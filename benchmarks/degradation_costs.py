@@ -1,5 +1,6 @@
 """What each degradation costs: times real time on one core, and memory."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -146,7 +147,7 @@ def speeds_of_choices(specs: Sequence[str], settings: Settings) -> dict[str, lis
                 speeds.append(settings.seconds / taken)
             found[spec] = speeds
         except SelfRemasterError as error:
-            found[spec] = str(error)
+            found[spec] = _without_places(error)
     return found
 
 
@@ -175,7 +176,7 @@ def measure(name: str, settings: Settings) -> Measured:
         missing = error.__cause__
         if isinstance(missing, ModuleNotFoundError):
             return Measured(name, {}, None, f"needs {missing.name}, which is not installed")
-        return Measured(name, {}, None, str(error))
+        return Measured(name, {}, None, _without_places(error))
     except BrokenProcessPool:
         return Measured(name, {}, None, CRASHED)
 
@@ -214,6 +215,11 @@ def choice_table(found: Mapping[str, list[float] | str]) -> str:
         cells = [_marked(f"{speed:.0f}", speed < target) for speed in speeds]
         rows.append([f"`{spec}`", *cells, f"{target:.0f}"])
     return markdown(["choice", *(f"{rate_hz:,} Hz" for rate_hz in RATES_HZ), "target"], rows)
+
+
+def _without_places(error: SelfRemasterError) -> str:
+    """What went wrong, without where on this machine."""
+    return re.sub(r" \((?:/|[A-Z]:\\)[^)]*\)", "", str(error))
 
 
 def target_of(spec: str) -> float:

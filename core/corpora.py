@@ -78,7 +78,9 @@ def paired(
     all clean versions, lie in. ``by_row`` says that both come from the same rows of one manifest.
     Raises `ExperimentError` where a recording has no clean version, or one of another length.
     """
-    matched = list(zip(degraded, clean, strict=True)) if by_row else _matched(degraded, clean, where)
+    matched = (
+        list(zip(degraded, clean, strict=True)) if by_row else _matched(degraded, clean, where)
+    )
     for one, other in matched:
         if abs(one.seconds - other.seconds) > MOST_APART_SECONDS:
             raise ExperimentError(

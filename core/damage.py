@@ -26,6 +26,7 @@ SEEDS = 2**31
 LOUDEST = 2.0**40  # times full scale: what is louder is brought down before anything is done to it
 LOUD_DB = 30.0  # below the loud frames begins what is a pause
 FRAME_SECONDS = 0.02
+WITH_DOUBLES = ("cpu", "cuda")  # devices whose chance is asked for float64, which not all have
 
 
 class Drawn(NamedTuple):
@@ -212,6 +213,17 @@ def column(values: Sequence[Mapping[str, Any]], name: str, like: Tensor) -> Tens
     return torch.tensor([[own[name]] for own in values], dtype=like.dtype, device=like.device)
 
 
+def factors(values: Sequence[Mapping[str, Any]], name: str, like: Tensor) -> Tensor:
+    """The factor that a level in dB of each set is, (batch, 1); the same in any batch.
+
+    >>> factors([{"gain_db": 0}, {"gain_db": -20}], "gain_db", torch.zeros(2, 3).double()).tolist()
+    [[1.0], [0.1]]
+    """
+    # a power of a tensor is rounded in one way or another, as many as there are of it
+    rows = [[10 ** (own[name] / 20)] for own in values]
+    return torch.tensor(rows, dtype=like.dtype, device=like.device)
+
+
 def _marks(config: ComponentConfig) -> Mapping[str, Drawn]:
     return _marks_of(type(config))
 
@@ -237,9 +249,13 @@ def seeded(seed: int) -> Generator:
 
 
 def draw_chance(generator: Generator) -> float:
-    """A number from 0 to 1, 1 not among them."""
-    drawn = torch.rand((), generator=generator, dtype=torch.float64, device=generator.device)
-    return float(drawn)
+    """A number from 0 to 1, 1 not among them, from a generator of any device."""
+    device = generator.device
+    if device.type in WITH_DOUBLES:
+        return float(torch.rand((), generator=generator, dtype=torch.float64, device=device))
+    halves = torch.randint(2**24, (2,), generator=generator, dtype=torch.int32, device=device)
+    high, low = halves.tolist()
+    return float((high * 2**24 + low) / 2**48)
 
 
 def _draw(choices: list[Any], mark: Drawn, generator: Generator) -> Any:

@@ -76,10 +76,23 @@ def impulse_response(sections: Sections, longest: int) -> Tensor:
         samples = min(longest, 4 * samples)
 
 
+def lag_of(sections: Sections, longest: int) -> int:
+    """By how many samples what sections let through is late: where their answer is largest.
+
+    It is where white noise that went through them is most like what it was.
+
+    >>> lag_of(np.array([[0.0, 0, 1, 1, -0.5, 0]]), 100)
+    2
+    """
+    return int(impulse_response(sections, longest).abs().argmax())
+
+
 def convolve(wave: Tensor, kernels: Tensor, origin: int = 0) -> Tensor:
     """Convolve waves with kernels by FFT, block by block; ``origin`` is the kernels' time 0.
 
-    Differentiable, on the wave's device, in its precision (float32 or float64).
+    Differentiable, on the wave's device, in float64 where that has it, and rounded to the wave's
+    precision at the end: what a wave becomes does not hang on the others, or on threads.
+    Any origin is taken: one below 0 delays, one beyond the taps brings forward.
 
     Shape: wave (batch, samples), kernels (batch or 1, taps) -> (batch, samples).
 
@@ -89,7 +102,8 @@ def convolve(wave: Tensor, kernels: Tensor, origin: int = 0) -> Tensor:
     tensor([[1., 1., 2.]])
     """
     samples, taps = wave.shape[-1], kernels.shape[-1]
-    kernels = kernels.to(wave)
+    exact = wave.dtype if wave.device.type == "mps" else torch.float64
+    kernels = kernels.to(wave.device, exact)
     shortest = min(samples + taps - 1, max(4 * taps, BLOCK_SAMPLES // 4))
     size = _good_size(max(shortest, 2))
     rows = max(AT_ONCE_SAMPLES // size, 1)
@@ -109,13 +123,13 @@ def convolve(wave: Tensor, kernels: Tensor, origin: int = 0) -> Tensor:
     for start in range(0, samples, blocks * step):
         count = min(blocks, math.ceil((samples - start) / step))
         first, length = start + origin - taps + 1, (count - 1) * step + size
-        heard = wave[:, max(first, 0) : max(first + length, 0)]
+        heard = wave[:, max(first, 0) : max(first + length, 0)].to(exact)
         before = min(max(-first, 0), length)
         heard = functional.pad(heard, (before, length - before - heard.shape[-1]))
         windows = heard.unfold(-1, size, step) if count > 1 else heard[:, None]
         spectrum = torch.fft.rfft(windows)
         answer = torch.fft.irfft(spectrum * response, size)[..., taps - 1 :]
-        pieces.append(answer.flatten(1)[:, : samples - start])
+        pieces.append(answer.flatten(1)[:, : samples - start].to(wave.dtype))
     return torch.cat(pieces, dim=-1)
 
 

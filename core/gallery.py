@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Generator, Tensor
 
 from selfremaster.core import audio
-from selfremaster.core.errors import AudioError
+from selfremaster.core.errors import AudioError, ComponentError
 from selfremaster.core.interfaces import Degradation
 from selfremaster.core.pictures import write_comparison
 
@@ -43,19 +43,30 @@ def examples_of(name: str, part_class: type[Any]) -> list[Example]:
     """The examples that a part says it is best shown by, as a mapping ``examples`` of its class.
 
     That has parts as text by their captions. A part without any is shown with its defaults.
+    Raises `ComponentError` for what is no such mapping, and captions that give one file name.
 
     >>> class Tape: examples = {"a cassette": "tape:speed=4.76"}
     >>> examples_of("tape", Tape)
     [Example(caption='a cassette', spec='tape:speed=4.76', file='tape-a-cassette.png')]
     """
     told: Mapping[str, str] = getattr(part_class, "examples", None) or {}
+    if not isinstance(told, Mapping) or not all(
+        isinstance(text, str) for pair in told.items() for text in pair
+    ):
+        raise ComponentError(
+            f"degradation {name}: its examples are {type(told).__name__} and no mapping of "
+            f"captions to parts as text; write {{'as it is': {name!r}}}"
+        )
     if not told:
         return [Example("", name, name + SUFFIX)]
     words = {caption: re.findall(r"[a-z0-9]+", caption.lower()) for caption in told}
-    return [
-        Example(caption, spec, "-".join([name, *words[caption]]) + SUFFIX)
-        for caption, spec in told.items()
-    ]
+    files = {caption: "-".join([name, *words[caption]]) + SUFFIX for caption in told}
+    if len(set(files.values())) < len(files):
+        raise ComponentError(
+            f"degradation {name}: captions of its examples ({', '.join(files)}) give one file name "
+            "twice; tell them apart by letters or digits"
+        )
+    return [Example(caption, spec, files[caption]) for caption, spec in told.items()]
 
 
 def picture(

@@ -273,9 +273,9 @@ class Degradation(Component):
 
     kind = "degradation"
     examples: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    delay_samples: int = 0  # by how much the damaged wave lags
+    delay_samples: int = 0  # by how much the damaged wave lags, unless `delay_of` says otherwise
     moves_time: bool = False  # whether the lag changes on the way (speed), so that none can be told
-    keeps_pairs: bool = True  # whether no lag but ``delay_samples`` grows or stays (wow swings: 0)
+    keeps_pairs: bool = True  # whether it lies by the clean wave but for the delay and slight sway
     differentiable: bool = False  # whether gradients reach the wave through `apply`
     adds_sound: bool = False  # whether silence comes out as something (hum, hiss, clicks)
 
@@ -295,6 +295,14 @@ class Degradation(Component):
         """
         return [self.draw(generator, sample_rate)] * channels
 
+    def delay_of(self, parameters: Parameters, sample_rate: int) -> int:
+        """By how many samples the damage that these parameters do lags.
+
+        It is where damaged white noise is most like what it was: what cross-correlation finds.
+        """
+        del parameters, sample_rate
+        return self.delay_samples
+
     def apply(
         self,
         wave: Tensor,
@@ -304,8 +312,17 @@ class Degradation(Component):
         """Damage the waves with these parameters: one set for all of them, or one for each.
 
         Mixed precision is left out of it. Shape: wave (batch, samples) -> (batch, samples).
-        Raises `ComponentError` when the number of sets is not the batch.
+        Raises `ComponentError` for what is no such wave, for a rate below 1 Hz, and when the number
+        of sets is not the batch.
         """
+        if not isinstance(wave, Tensor) or wave.ndim != 2 or not wave.is_floating_point():
+            shape = tuple(wave.shape) if isinstance(wave, Tensor) else type(wave).__name__
+            raise ComponentError(
+                f"a wave of {getattr(wave, 'dtype', 'no dtype')}, {shape}; "
+                "give a tensor of floating point, (batch, samples)"
+            )
+        if sample_rate < 1:
+            raise ComponentError(f"sample_rate={sample_rate}; give the rate in Hz, 1 or more")
         sets = [parameters] * len(wave) if isinstance(parameters, Mapping) else parameters
         if len(sets) != len(wave):
             raise ComponentError(
@@ -336,6 +353,10 @@ class Degradation(Component):
         self, wave: Tensor, generator: Generator, sample_rate: int = 22050
     ) -> tuple[Tensor, list[dict[str, Any]]]:
         """Draw a set of parameters for each wave and apply them; gives both."""
+        if not isinstance(generator, Generator):
+            raise ComponentError(
+                f"generator={generator!r}; give a torch.Generator, the only source of chance"
+            )
         drawn = [self.draw(generator, sample_rate) for _ in range(wave.shape[0])]
         return self.apply(wave, drawn, sample_rate), drawn
 

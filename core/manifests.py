@@ -183,7 +183,7 @@ def content_hash(manifest: Manifest, column: str | None = None) -> str:
     for item in sorted(manifest.items, key=lambda item: item.path):
         seconds = "" if item.seconds is None else f"{item.seconds:.3f}"
         if column is None:
-            words = (item.path, item.speaker, item.split, item.sha256 or seconds)
+            words: tuple[str, ...] = (item.path, item.speaker, item.split, item.sha256 or seconds)
         else:
             known = item.others.get(column + HASH_SUFFIX, "").strip().lower()
             file = item.others.get(column, "")

@@ -1,14 +1,14 @@
 """Added sounds: noise, and what rings at sudden moments, from a seed, alike on every device."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from selfremaster.core.damage import SEEDS, column, draw_seed, level_of, seeded
+from selfremaster.core.damage import SEEDS, draw_seed, factors, level_of, seeded
 from selfremaster.core.filtering import convolve, zero_phase_kernel
 
 SHAPING_BINS = 4097
@@ -76,8 +76,28 @@ def level_beneath(wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate
     tensor([0.1000, 0.0010])
     """
     speech = level_of(wave, "speech", sample_rate, -math.inf)
-    floor = 10 ** (column(values, "floor_db", wave) / 20)
-    return speech.maximum(floor) * 10 ** (column(values, "level_db", wave) / 20)
+    floor = factors(values, "floor_db", wave)
+    return speech.maximum(floor) * factors(values, "level_db", wave)
+
+
+def add_beneath(
+    wave: Tensor,
+    values: Sequence[Mapping[str, Any]],
+    sample_rate: int,
+    fill: Callable[[Tensor, Mapping[str, Any], int], None],
+) -> Tensor:
+    """Each wave with a sound of its own beneath it, at the level of `level_beneath`.
+
+    ``fill`` puts the sound that goes with a set of values, at a rate (Hz), into a row of zeros on
+    the processor.
+
+    Shape: wave (batch, samples) -> (batch, samples).
+    """
+    level = level_beneath(wave, values, sample_rate)
+    added = torch.zeros(wave.shape, dtype=wave.dtype)
+    for row, own in zip(added, values, strict=True):
+        fill(row, own, sample_rate)
+    return wave + added.to(wave.device).mul_(level)
 
 
 def streams(seed: int, count: int) -> list[Generator]:

@@ -98,6 +98,7 @@ NARROWEST = 512  # samples that phases worked on together are spread over at lea
 def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 6) -> Tensor:
     """Change the sampling rate by a Hann-windowed sinc, differentiable, on the wave's device.
 
+    It works in float64 where the device has it, and rounds to the wave's precision at the end.
     This is the resampler of the published degradations. For files and inputs the toolkit uses the
     better one of the soxr library instead.
 
@@ -108,7 +109,8 @@ def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 
     if source == target:
         return wave.clone()
     kernels, width = _sinc_kernels(source, target, zero_crossings)
-    kernels = [(offset, kernel.to(wave)) for offset, kernel in kernels]
+    exact = wave.dtype if wave.device.type == "mps" else torch.float64
+    kernels = [(offset, kernel.to(wave.device, exact)) for offset, kernel in kernels]
     flat = wave.reshape(-1, 1, wave.shape[-1])
     samples = math.ceil(target * wave.shape[-1] / source)
     frames, step = math.ceil(samples / target), max(1, RESAMPLED_AT_ONCE // source)
@@ -116,7 +118,7 @@ def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 
     for start in range(0, frames, step):
         count = min(step, frames - start)
         first, last = start * source - width, (start + count) * source + width
-        heard = flat[..., max(first, 0) : last]
+        heard = flat[..., max(first, 0) : last].to(exact)
         before = max(-first, 0)
         heard = functional.pad(heard, (before, last - first - before - heard.shape[-1]))
         phases = [
@@ -127,7 +129,8 @@ def resample_hann(wave: Tensor, from_hz: int, to_hz: int, zero_crossings: int = 
             )
             for offset, kernel in kernels
         ]
-        pieces.append(torch.cat(phases, dim=1).transpose(1, 2).reshape(len(flat), -1))
+        found = torch.cat(phases, dim=1).transpose(1, 2).to(wave.dtype)
+        pieces.append(found.reshape(len(flat), -1))
     return torch.cat(pieces, dim=-1)[:, :samples].reshape(*wave.shape[:-1], samples)
 
 

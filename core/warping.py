@@ -15,6 +15,8 @@ KAISER_BETA = 7.0
 PHASES = 512  # between two samples for which weights are kept; others are interpolated
 BLOCK_SAMPLES = 2**11  # whose weights stay near the processor
 DEVICE_BLOCK_SAMPLES = 2**16
+MOST_PHASES = 1024  # that are worked out one by one
+PHASES_SPREAD = 96  # samples that phases worked out together are spread over
 
 
 class _Read(torch.autograd.Function):
@@ -65,6 +67,51 @@ def read_at(wave: Tensor, moments: Tensor, cutoff: float = 1.0) -> Tensor:
     return run(wave, moments, cutoff)
 
 
+def read_evenly(wave: Tensor, count: int, from_hz: int, to_hz: int) -> Tensor:
+    """The first samples of a sound at another rate, by the windowed sinc of `read_at`, unfiltered.
+
+    At a lower rate, what lies above half of it folds back. Rates with a common divisor so large
+    that few phases come up are worked out a phase at a time, which is much quicker.
+
+    Shape: wave (batch, samples) -> (batch, count).
+
+    >>> read_evenly(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), 3, 2000, 1000).tolist()
+    [[1.0, 3.0, 0.0]]
+    """
+    divisor = math.gcd(from_hz, to_hz)
+    source, target = from_hz // divisor, to_hz // divisor
+    if target > MOST_PHASES:
+        moments = torch.arange(count, dtype=torch.float64) * source / target
+        return read_at(wave, moments[None])
+    frames = math.ceil(count / target)
+    total = frames * source + 2 * CROSSINGS
+    padded = functional.pad(wave, (CROSSINGS - 1, total - CROSSINGS + 1 - wave.shape[-1]))
+    windows = padded.unfold(-1, source + 2 * CROSSINGS, source)
+    read = [
+        windows[..., first : first + len(kernel)] @ kernel.to(wave)
+        for first, kernel in _phase_kernels(source, target)
+    ]
+    return torch.cat(read, dim=-1).flatten(1)[:, :count]
+
+
+@lru_cache(maxsize=16)
+def _phase_kernels(source: int, target: int) -> list[tuple[int, Tensor]]:
+    """Weights for moments that lie near to each other, and the sample that they begin at.
+
+    Shape: each (samples that they look at, moments), float64.
+    """
+    together = max(1, PHASES_SPREAD * target // source)
+    kernels = []
+    for start in range(0, target, together):
+        number = torch.arange(start, min(start + together, target))
+        before = number * source // target
+        weights = sinc_weights((number * source % target).double() / target, 1.0)
+        places = (before - before[0])[:, None] + torch.arange(weights.shape[-1])
+        kernel = torch.zeros(len(number), int(places[-1, -1]) + 1, dtype=torch.float64)
+        kernels.append((int(before[0]), kernel.scatter_(1, places, weights).T))
+    return kernels
+
+
 def half_width(cutoff: float) -> int:
     """How many samples on either side of a moment its sound is made of."""
     return math.ceil(CROSSINGS / cutoff)
@@ -104,14 +151,21 @@ def _weights(cutoff: float) -> Tensor:
 
     Shape: -> (PHASES, 4 * half), float64.
     """
+    weights = sinc_weights(torch.arange(PHASES + 1, dtype=torch.float64) / PHASES, cutoff)
+    return torch.cat([weights[:-1], weights.diff(dim=0)], dim=-1)
+
+
+def sinc_weights(phase: Tensor, cutoff: float) -> Tensor:
+    """The weights of the samples around moments that lie a part of a step behind the middle one.
+
+    Shape: phase (moments,) from 0 to 1, float64 -> (moments, 2 * half), float64.
+    """
     half = half_width(cutoff)
-    phase = torch.arange(PHASES + 1, dtype=torch.float64)[:, None] / PHASES
-    distance = phase - torch.arange(-half + 1, half + 1, dtype=torch.float64)
+    distance = phase[:, None] - torch.arange(-half + 1, half + 1, dtype=torch.float64)
     place = (distance / half).clamp(-1, 1)
     window = torch.special.i0(KAISER_BETA * (1 - place.square()).sqrt())
     crossing = distance * cutoff
     # exactly 0 where it crosses, so that what is read at samples is the samples
     sinc = torch.sinc(crossing).where((crossing == 0) | (crossing != crossing.round()), 0.0)
     weights: Tensor = sinc * window
-    weights = weights / weights.sum(-1, keepdim=True)  # a constant stays the constant that it is
-    return torch.cat([weights[:-1], weights.diff(dim=0)], dim=-1)
+    return weights / weights.sum(-1, keepdim=True)  # a constant stays the constant that it is

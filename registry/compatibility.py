@@ -23,6 +23,9 @@ PARTS: Mapping[tuple[str, str], Mapping[str, Any]] = {
 }
 """Settings of parts, by kind and name, in both versions."""
 
+NEWER = frozenset({("degradation", "random-recording")})
+"""Parts that no published version has: what is in them stays as it is."""
+
 VERSIONS: Mapping[Version, Mapping[tuple[str, str], Mapping[str, Any]]] = {
     "official-v1": {
         ("loss", "multiscale-spectral"): {"preset": "v1"},
@@ -93,8 +96,10 @@ def fill_part(experiment: Experiment, kind: str, spec: ComponentSpec) -> Compone
 def version_within(version: Version | None, kind: str, spec: ComponentSpec) -> Version | None:
     """The version that a part and the parts in it are of: that of the preset which it names.
 
-    None for a preset of no version, such as ``mended``.
+    None for a preset of no version, such as ``mended``, and for a part newer than both.
     """
+    if (kind, spec.name) in NEWER:
+        return None
     presets = {
         parts[kind, spec.name]["preset"]: known
         for known, parts in VERSIONS.items()

@@ -454,6 +454,8 @@ def test_silence_that_was_recorded_adds_nothing_however_loud_the_wave(tmp_path: 
         ("crackle:level_db=[0,-20]", r"\[0.0, -20.0\] falls; write \[low, high\]"),
         ("clicks:per_second=0", "nothing clicks; give per_second, turns_per_minute or both"),
         ("clicks:low_hz=5000", "low_hz=5000 is above high_hz=4000; give the lower first"),
+        ("clicks:low_hz=[200,5000]", "low_hz=5000 is above high_hz=4000; give the lower first"),
+        ("clicks:high_hz=[300,4000]", "low_hz=500 is above high_hz=300; give the lower first"),
         ("clicks:turns_per_minute=0", "turns_per_minute=0: .*greater than or equal to 1"),
         ("noise:kind=purple", "kind=purple"),
     ],

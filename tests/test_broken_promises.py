@@ -85,7 +85,7 @@ def test_a_lying_degradation_is_found_out() -> None:
         for result in run("degradation", Lying(ComponentConfig()))
         if not result.kept
     }
-    assert broken["lags_as_it_says"] == "noise comes out 100 samples late; delay_samples is 0"
+    assert broken["lags_as_it_says"] == "noise comes out 100 samples late; delay_of says 0"
     assert "silence becomes a sound of peak" in broken["keeps_silence"]
     assert "the wave of a batch differs by" in broken["damages_each_wave_alone"]
     assert "one seed draws {'phase': " in broken["repeats_itself"]

@@ -215,6 +215,7 @@ def test_a_manifest_lists_pairs_of_what_was_done(tmp_path: Path) -> None:
         ),
         (("--replay", "empty"), "a.wav: no log empty/a.json to replay; name the folder that has"),
         (("--replay", "sides.json", "--level", "match"), "a log says what was done to the level"),
+        (("--replay", "sides.json", "--seed", "1"), "a log says what was drawn, and nothing is"),
         (("--degradation", "clip", "--level", "loud"), "--level loud: give limit, match, or the p"),
         (("--degradation", "clip", "--level", "3"), "--level 3: give limit, match, or the peak in"),
         (("--degradation", "clip", "--level", "nan"), "--level nan: give limit, match, or the pe"),

@@ -164,6 +164,14 @@ def test_parts_inside_of_parts_are_filled_too() -> None:
     assert inner["steps"][1]["level"] == "magnitude"
 
 
+@pytest.mark.parametrize("version", [V1, V2])
+def test_what_is_newer_than_the_published_versions_stays_as_it_is(version: str) -> None:
+    objective = {"name": "supervised", "degradation": "random-recording"}
+    assert settings(resolved(compat=version, objective=objective), "objective.degradation") == (
+        settings(resolved(objective=objective), "objective.degradation")
+    )
+
+
 def test_source_filter_is_filled_with_what_was_published_of_it() -> None:
     pytest.importorskip("pyworld")
     mine = resolved(compat=V1, objective="pretrain", model={"features": "source-filter"})

@@ -177,6 +177,7 @@ def test_bad_settings_are_named(spec: dict[str, Any], words: str) -> None:
         ("chain", {"steps": [{}, 3]}, "for each of the 2 steps"),
         ("one-of", {}, "which one is taken is to be drawn"),
         ("one-of", {"choice": 2}, "choice=2; give a number from 0 to 1"),
+        ("one-of", {"choice": True}, "choice=True; give a number from 0 to 1"),
         ("one-of", {"choice": 0, "parameters": 3}, "parameters=3; give a mapping"),
         ("sometimes", {}, "whether it is done is to be drawn"),
         ("sometimes", {"parameters": 3}, "parameters=3; give a mapping, or null"),

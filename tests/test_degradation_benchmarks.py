@@ -186,6 +186,18 @@ def test_a_part_of_ours_that_is_not_there_is_a_gap_too() -> None:
     assert peers.ratio(found) is None
 
 
+@pytest.mark.parametrize("place", ["/home/me/noises.py", "C:\\me\\noises.py"])
+def test_a_failure_is_told_without_places_of_the_machine(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(kind: str, name: str) -> None:
+        raise ComponentError(f"cannot import name 'rms' ({place}); see (above)")
+
+    monkeypatch.setattr(costs, "build", refuse)
+    told = costs.measure("noise", costs.Settings()).failure
+    assert told == "cannot import name 'rms'; see (above)"
+
+
 def test_a_process_that_ends_is_a_gap_and_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*given: object) -> None:
         raise BrokenProcessPool

@@ -144,3 +144,23 @@ def test_mixed_precision_does_not_round_the_damage(name: str) -> None:
     exact = part.apply(wave, drawn, RATE_HZ)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(part.apply(wave, drawn, RATE_HZ), exact)
+
+
+@pytest.mark.parametrize(
+    ("wave", "rate", "words"),
+    [
+        (torch.ones(10), RATE_HZ, r"a wave of torch\.float32, \(10,\); give a tensor of floating"),
+        (torch.ones(1, 2, 10), RATE_HZ, r"\(1, 2, 10\); give .* \(batch, samples\)"),
+        (torch.ones(1, 10, dtype=torch.int16), RATE_HZ, r"a wave of torch\.int16"),
+        (np.ones((1, 10), np.float32), RATE_HZ, "a wave of float32, ndarray; give a tensor"),
+        (torch.ones(1, 10), 0, "sample_rate=0; give the rate in Hz"),
+    ],
+)
+def test_what_is_no_wave_is_refused_in_words(wave: Any, rate: int, words: str) -> None:
+    with pytest.raises(ComponentError, match=words):
+        sr.build("degradation", "hum").apply(wave, {"seed": 1}, rate)
+
+
+def test_what_is_no_generator_is_refused_in_words() -> None:
+    with pytest.raises(ComponentError, match=r"generator=1; give a torch\.Generator"):
+        sr.build("degradation", "hum")(torch.ones(1, 10), 1, RATE_HZ)

@@ -264,7 +264,11 @@ def test_pairs_have_the_splits_and_speakers_of_the_clean_corpus(tmp_path: Path, 
     ]
     for item, original in zip(made.items, clean.items, strict=True):
         assert item.path == f"tapes/{original.path}"
-        assert item.others == {"clean": f"../clean/{original.path}", "degradation": "clip"}
+        assert item.others == {
+            "clean": f"../clean/{original.path}",
+            "clean_sha256": original.sha256,
+            "degradation": "clip",
+        }
         assert (item.seconds, item.channels) == (original.seconds, original.channels)
     assert set(clean.splits()) == {"train", "val", "test"}
 
@@ -333,7 +337,10 @@ def rewritten(pairs: Path, change: Mapping[str, str], target: Path) -> Path:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({",clean,": ",original,"}, "no column 'clean' that names files; known: degradation, orig"),
+        (
+            {",clean,": ",original,"},
+            "no column 'clean' that names files; known: clean_sha256, degradation, ori",
+        ),
         ({",clean/1.wav,": ",,"}, "clipped/1.wav has nothing in the column 'clean'; fill it in"),
         ({",clean/1.wav,": ",clean/9.wav,"}, "1 of 3 files are not in .*: clean/9.wav; put them"),
         ({",clean/1.wav,": ",clean/long.wav,"}, r"1.wav lasts 0.50 s and .*long.wav 1.00 s; pairs"),

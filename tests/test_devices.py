@@ -15,13 +15,15 @@ from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import AdversarialLoss, ComponentConfig, QualityPredictor
 from selfremaster.core.profiles import SpectralProfile
-from selfremaster.core.promises.inputs import noise, speech_like
+from selfremaster.core.promises.inputs import RATE_HZ, noise, speech_like
 from selfremaster.core.spectra import paired_gain
+from selfremaster.plugins.degradations.eras import ERAS
 from selfremaster.plugins.losses.perceptual import Perceptual, PerceptualConfig
 from selfremaster.registry.assembling import assemble
 from selfremaster.registry.building import component_class
 from selfremaster.registry.runs import train
 from tests import tiny
+from tests.test_promises import RANGES
 
 SAMPLES = 2048
 FRAMES = 12
@@ -120,15 +122,27 @@ def test_losses(name: str, device: torch.device) -> None:
     assert moved_apart(device, *told, gradient) == []
 
 
-@pytest.mark.parametrize("name", names("degradation"))
-def test_degradations(name: str, device: torch.device) -> None:
-    part = build("degradation", name)
-    wave = torch.cat([speech_like(SAMPLES), noise(1, SAMPLES)])
-    damaged, drawn = part(wave.to(device), Generator().manual_seed(5))
-    assert moved_apart(device, damaged) == []
-    wanted = part.apply(wave, drawn)
-    error = (damaged.cpu() - wanted).square().mean()
-    assert error < 1e-4 * wanted.square().mean()  # the same damage as on the CPU
+@pytest.mark.parametrize(
+    "spec",
+    [*names("degradation"), *RANGES, *(f"random-recording:era={era}" for era in ERAS)],
+)
+def test_degradations(spec: str, device: torch.device) -> None:
+    part = sr.build("degradation", spec)
+    wave = torch.cat([speech_like(RATE_HZ), noise(1, RATE_HZ)])
+    moved = wave.to(device).requires_grad_(part.differentiable)
+    damaged, drawn = part(moved, Generator().manual_seed(5), RATE_HZ)
+    assert moved_apart(device, damaged.detach()) == []
+    asking = wave.clone().requires_grad_(part.differentiable)
+    wanted = part.apply(asking, drawn, RATE_HZ)
+    sounds = [(damaged.detach().cpu(), wanted.detach())]
+    if part.differentiable:
+        weights = noise(1, RATE_HZ, seed=3)
+        (gradient,) = torch.autograd.grad((damaged * weights.to(device)).sum(), moved)
+        assert moved_apart(device, gradient) == []
+        sounds.append((gradient.cpu(), torch.autograd.grad((wanted * weights).sum(), asking)[0]))
+    for found, expected in sounds:  # the same damage as on the CPU, and the same gradient
+        error = (found - expected).square().mean()
+        assert error <= 1e-4 * expected.square().mean()
 
 
 @pytest.mark.parametrize("output", ["input-phase", None])

@@ -315,6 +315,25 @@ def test_the_last_packet_is_repeated_and_fades_away() -> None:
     assert torch.equal(heard[160 * (first - 1) : 160 * first], torch.ones(160))
 
 
+@pytest.mark.parametrize("samples", [1, 7, 160, 1000, 4001])
+def test_repeated_packets_are_the_last_ones_faded_to_the_very_end(samples: int) -> None:
+    wave = noise(2, samples, seed=6).double()
+    for seed in range(20):
+        told = {"loss_percent": 50, "packet_ms": 20, "seed": seed}
+        heard = degrade("packet-loss", wave, 8000, **told)
+        lost = lost_packets(seed, 50, 2, math.ceil(samples / 160)).tolist()
+        padded = torch.cat([wave, torch.zeros(2, 160)], -1)
+        last = -1
+        for number, gone in enumerate(lost):
+            last = last if gone else number
+            time_ms = ((number - last - 1) * 160 + torch.arange(160)) / 8
+            gain = ((60 - time_ms) / 50).clamp(0, 1) * (last >= 0) if gone else torch.ones(160)
+            start = max(last, 0) * 160
+            wanted = (padded[:, start : start + 160] * gain)[:, : samples - number * 160]
+            found = heard[:, number * 160 : (number + 1) * 160]
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
 def test_channels_lose_the_same_packets() -> None:
     part = sr.build("degradation", "packet-loss:loss_percent=40,concealment=silence")
     drawn = part.draw_channels(Generator().manual_seed(1), RATE_HZ, 2)

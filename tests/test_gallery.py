@@ -14,7 +14,7 @@ from torch import Generator
 
 import selfremaster as sr
 from selfremaster.core import audio, gallery, pictures
-from selfremaster.core.errors import AudioError
+from selfremaster.core.errors import AudioError, ComponentError
 from selfremaster.core.gallery import Example, example_speech, examples_of
 from selfremaster.core.interfaces import ComponentConfig, Degradation
 from selfremaster.registry.building import build, component_class
@@ -203,8 +203,27 @@ def test_a_page_of_all_with_the_examples_of_each_and_what_failed(
         report = json.loads(run(*words).out)
         assert list(report["pictures"]) == ["softer"]
         assert report["failed"] == {}
-        alone = run("show", "degradation", "broken", "--pictures", tmp_path / "b")
-        assert alone.error == "error: degradation broken: RuntimeError: out of order"
+        assert (folder / "README.md").read_text(encoding="utf-8") == page  # which stays of all
+        for words in (("--pictures", tmp_path / "b"), ("--picture", tmp_path / "b.png")):
+            alone = run("show", "degradation", "broken", *words)
+            assert alone.error == "error: degradation broken: RuntimeError: out of order"
+        assert left_behind(folder) == [
+            "README.md", "clip.png", "softer-a-bit.png", "softer-much.png"
+        ]  # fmt: skip
+        assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (["tape", "disc"], "degradation odd: its examples are list and no mapping of captions"),
+        ({"old": 3}, "degradation odd: its examples are dict and no mapping of captions to parts"),
+        ({"A b": "odd", "a, B!": "odd"}, r"captions of its examples \(A b, a, B!\) give one file"),
+    ],
+)
+def test_examples_that_are_ill_declared_are_one_line(told: object, words: str) -> None:
+    with pytest.raises(ComponentError, match=words):
+        examples_of("odd", type("Odd", (), {"examples": told}))
 
 
 def test_the_settings_of_composites_are_told_by_name(tmp_path: Path) -> None:
@@ -229,6 +248,13 @@ def test_the_settings_of_composites_are_told_by_name(tmp_path: Path) -> None:
         (("degradation", "clp", "--pictures", "b"), "no degradation named 'clp'; did you mean"),
         (("degradation", "--pictures", "text"), "text: is a file; name a folder for the pictures"),
         (("degradation", "clip", "--pictures", "text/b"), "text/b: cannot be made, text is a"),
+        (
+            ("degradation", "clip", "--seed", "1"),
+            "--seed is for pictures; give --picture or --pict",
+        ),
+        (("vocoder", "world", "--seed", "1"), "pictures show what a degradation does; write: show"),
+        (("degradation", "clip:ratio=0.2"), "takes a name without settings: clip, or add --pictu"),
+        (("vocoder", "ddsp:a=1"), "show vocoder takes a name without settings: ddsp"),
         (("vocoder", "world", "--picture", "a.png"), "pictures show what a degradation does; wri"),
         (("experiment", "--pictures", "b"), "pictures show what a degradation does; write: show"),
     ],

@@ -72,6 +72,13 @@ def test_files_that_differ_in_their_suffix_alone_keep_it_in_what_lies_beside(
     ]
 
 
+def test_names_that_differ_in_capitals_share_nothing(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "Tape.wav", tmp_path / "a" / "tape.flac")
+    planned = jobs.plan([tmp_path / "a"], tmp_path / "out")
+    names = [job.beside(".json").name for job in planned]
+    assert sorted(names) == ["Tape.wav.json", "tape.flac.json"]
+
+
 def test_results_inside_the_input_folder_are_no_inputs(tmp_path: Path) -> None:
     touch(tmp_path / "tapes" / "a.wav", tmp_path / "tapes" / "restored" / "b.wav")
     planned = jobs.plan([tmp_path / "tapes"], tmp_path / "tapes" / "restored")

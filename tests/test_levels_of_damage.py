@@ -114,6 +114,14 @@ def test_drift_wanders_slowly_within_its_limits(seed: int, samples: int) -> None
     torch.testing.assert_close(longer[:samples], wandered, rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("level", [1e-3, 1.0, 2.0**45])
+def test_an_offset_is_a_part_of_full_scale_however_loud_the_wave(level: float) -> None:
+    wave = level * noise(1, 100).double()
+    moved = degrade("dc-offset:offset=0.25", wave, seed=1)
+    assert torch.equal(moved, wave + 0.25)
+    assert not part("dc-offset").scales  # type: ignore[attr-defined]  # of settled ones alone
+
+
 def test_each_channel_has_an_offset_of_its_own() -> None:
     drawn = part("dc-offset:offset=[-0.1,0.1]").draw_channels(seeded(), RATE_HZ, 3)
     assert len({own["offset"] for own in drawn}) == 3
@@ -205,6 +213,37 @@ def test_the_gain_waits_below_the_gate() -> None:
     heard = degrade(f"{AGC},gate_db=-50", wave)
     assert level_db(heard, 1.1, 3) == pytest.approx(-60, abs=0.1)
     assert level_db(heard, 3, 3.01) == pytest.approx(-20, abs=0.3)  # no burst afterwards
+
+
+def test_what_is_wholly_below_the_gate_stays_as_it_is() -> None:
+    for levels_db in ((-100, -75, -100), (-80,)):
+        wave = tone(*((0.5, level) for level in levels_db))
+        torch.testing.assert_close(degrade("agc:gate_db=-70", wave), wave, rtol=1e-9, atol=0)
+        torch.testing.assert_close(
+            degrade("agc:gate_db=-70,target_db=-95", wave), wave, rtol=1e-9, atol=0
+        )
+
+
+def test_a_gain_control_hears_nothing_of_other_waves_below_the_gate() -> None:
+    both = torch.cat([tone((1, -90)), tone((1, -40))])
+    heard = degrade("agc", both)
+    torch.testing.assert_close(heard[:1], both[:1], rtol=1e-9, atol=0)
+    assert level_db(heard[1:], 0, 1) > -25
+
+
+@given(samples=st.integers(1, 500))
+def test_the_last_block_counts_by_the_samples_that_it_has(samples: int) -> None:
+    steady = torch.full((1, samples), 0.1, dtype=torch.float64)
+    heard = degrade("agc:target_db=-20,ratio=100", steady)
+    torch.testing.assert_close(heard, steady, rtol=1e-9, atol=0)
+
+
+def test_a_long_wave_is_controlled_like_its_beginning() -> None:
+    """Stretches that are worked on one after another leave no seam."""
+    wave = tone((30, -30), rate_hz=100_000)
+    heard = part(AGC).apply(wave, {}, 100_000)
+    wanted = 10 ** ((-20 - 10 / 10 + 30) / 20)
+    torch.testing.assert_close(heard, wanted * wave, rtol=1e-3, atol=1e-9)
 
 
 def test_digital_silence_stays_silent_and_is_no_reason_to_turn_up() -> None:

@@ -67,19 +67,22 @@ def test_every_part_keeps_its_promises(kind: str, name: str) -> None:
 
 RANGES = (
     "agc:target_db=[-30,-10],ratio=[1,20],attack_seconds=[0.005,0.5],release_seconds=[0.1,4]",
-    "azimuth:minutes=[-60,60],track_mm=[0.6,6.3],speed_cm_s=[4.76,38.1],spacing_mm=[0.9,6]",
+    "azimuth:minutes=[-60,60],track_mm=[0.6,2.2],speed_cm_s=[4.76,38.1],spacing_mm=[2.5,6],"
+    "summed=[true,false]",
     "band-limit:cutoff_hz=[300,4000]",
     "bit-depth:bits=[2,16],dither=[none,rectangular,triangular]",
     "clicks:per_second=[0,9],level_db=[-10,20],spread_db=[0,10],decay_seconds=[0.001,0.05],"
+    "low_hz=[100,900],high_hz=[1000,9000],"
     "turns_per_minute=[null,33.3,45,78],jitter_percent=[0,2]",
     "clip:ratio=[0.06,0.9]",
     "codec:kind=[a-law,gsm,mp3,opus],bitrate_kbps=[8,64],passes=[1,2]",
     "crackle:per_second=[5,1000],level_db=[-40,0],spread_db=[2,12],"
     "resonance_hz=[2000,15000],decay_seconds=[0.0002,0.004]",
-    "dc-offset:offset=[-0.1,0.1],drift=[0,0.1],drift_seconds=0.1",
+    "dc-offset:offset=[-0.1,0.1],drift=[0,0.1],drift_seconds=[0.1,1]",
     "dropout:per_second=[0,20],spacing_um=[0,10],speed_cm_s=[4.76,38.1]",
-    "eq:spread_db=[0,20],octaves=[0.3,4],tilt_db_per_octave=[-3,3]",
-    "filter:high_hz=[850,11025],order=[2,9],zero_phase=true,"
+    "eq:spread_db=[0,20],octaves=[0.3,4],tilt_db_per_octave=[-3,3],zero_phase=[true,false]",
+    "filter:high_hz=[850,11025],order=[2,9],zero_phase=[true,false],ripple_db=[0.1,3],"
+    "stop_db=[30,80],"
     "kind=[butterworth,chebyshev1,chebyshev2,bessel,elliptic]",
     "filter:low_hz=[50,400],high_hz=[2000,12000],order=[1,12]",
     "gain:gain_db=[-20,20]",

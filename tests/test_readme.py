@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 
 import selfremaster as sr
 from selfremaster.cli import main
+from selfremaster.commands.pictures import row_of
+from selfremaster.core import audio
+from selfremaster.core.gallery import examples_of
+from selfremaster.registry.building import component_class
 from tests.cli import tone, write_tiny_bundle
 
 ROOT = Path(__file__).parents[1]
@@ -76,12 +81,34 @@ def test_damage_is_done_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_every_degradation_has_its_picture() -> None:
     folder = ROOT / "examples" / "degradations"
     page = (folder / "README.md").read_text(encoding="utf-8")
-    listed = re.findall(r"^\| `([a-z-]+)` ", page, re.MULTILINE)
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
     pictures = set(re.findall(r"\(([a-z0-9-]+\.png)\)", page))
-    assert listed == [
-        info.name for info in sr.list_components("degradation") if info.owner == "selfremaster"
-    ]
+    ours = [info.name for info in sr.list_components("degradation") if info.owner == "selfremaster"]
+    parts = {name: component_class("degradation", name) for name in ours}
+    assert rows == [row_of(name, examples_of(name, part)) for name, part in parts.items()]
     assert pictures == {path.name for path in folder.glob("*.png")}
+
+
+def test_the_degraded_examples_are_what_the_printed_command_makes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    (printed,) = re.findall(r"`(selfremaster degrade [^`]+)`", text)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(printed)[1:]) == 0
+    made = sorted(Path("examples", "degraded").rglob("*.flac"))
+    assert len(made) == 6
+    for path in made:
+        (committed, _), (sound, _) = audio.read(ROOT / path), audio.read(path)
+        assert (sound - committed).abs().max() <= 1.01 * 2**-15  # what another processor may round
+        logs = [
+            json.loads(each.with_suffix(".json").read_text(encoding="utf-8"))
+            for each in (ROOT / path, path)
+        ]
+        for log in logs:
+            del log["version"]
+        assert logs[0] == logs[1]
 
 
 def test_the_part_in_twenty_lines_keeps_its_promises(tmp_path: Path) -> None:

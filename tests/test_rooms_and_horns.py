@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
@@ -22,9 +22,10 @@ from selfremaster.core.rooms import (
     images,
     placed,
     room_reverberation,
+    wall_reflection,
 )
 from selfremaster.plugins.degradations.horn import horn_sections, resonances_of
-from selfremaster.plugins.degradations.reverb import shape_of
+from selfremaster.plugins.degradations.reverb import reverberation, shape_of
 from tests.strategies import seeds
 
 RATE_HZ = 22050
@@ -176,6 +177,60 @@ def test_a_room_dies_away_in_the_time_told(
     heard = room_reverberation(room, rt60_seconds, rate_hz, seed)
     assert decay_seconds(heard, rate_hz) == pytest.approx(rt60_seconds, rel=0.1)
     assert heard[0] == 0
+
+
+@settings(max_examples=40)
+@given(
+    rt60_seconds=st.floats(0.05, 10),
+    volume_m3=st.floats(math.log(5), math.log(20000)).map(math.exp),
+    sides=st.none() | st.tuples(*[st.floats(1, 100)] * 3),
+    distance_m=st.floats(0.05, 50),
+    seed=seeds(),
+)
+@example(rt60_seconds=0.1, volume_m3=20000, sides=None, distance_m=1.5, seed=0)
+@example(rt60_seconds=0.116, volume_m3=2124, sides=None, distance_m=19.4, seed=0)
+@example(rt60_seconds=0.147, volume_m3=7907, sides=None, distance_m=0.118, seed=0)
+@example(rt60_seconds=0.05, volume_m3=5, sides=(100, 100, 100), distance_m=50, seed=0)
+@example(rt60_seconds=10, volume_m3=5, sides=(1, 1, 100), distance_m=0.05, seed=0)
+def test_any_room_that_may_be_asked_for_dies_away_in_the_time_told(
+    rt60_seconds: float,
+    volume_m3: float,
+    sides: tuple[float, float, float] | None,
+    distance_m: float,
+    seed: int,
+) -> None:
+    size = shape_of(volume_m3, seeded(seed)) if sides is None else sides
+    told = {"kind": "room", "size_m": size, "distance_m": distance_m, "seed": seed % 2**31}
+    told["rt60_seconds"] = rt60_seconds
+    added = reverberation(told, 8000)
+    assert np.isfinite(added).all()
+    assert added[0] == 0
+    assert decay_seconds(added, 8000) == pytest.approx(rt60_seconds, rel=0.1)
+    # no energy comes of nothing: that of a diffuse field, with some room for chance
+    room = placed(size, distance_m, seed % 2**31)
+    absorbed = 0.161 * room.volume / rt60_seconds
+    diffuse = 16 * math.pi * room.distance**2 / absorbed
+    assert np.square(added).sum() < 8 * (diffuse + 1)
+
+
+def test_a_hall_that_is_too_dry_for_echoes_leaves_the_voice_as_it_is() -> None:
+    heard = answer("reverb:kind=room,volume_m3=20000,rt60_seconds=0.1,distance_m=1.5")
+    assert heard.isfinite().all()
+    assert float(heard[0]) == pytest.approx(1, abs=1e-12)
+    assert 0 < heard[1:].abs().max() < 0.1
+
+
+@given(size=st.tuples(*[st.floats(1, 100)] * 3), rt60_seconds=st.floats(0.3, 10), seed=seeds())
+def test_walls_take_what_eyring_says(
+    size: tuple[float, float, float], rt60_seconds: float, seed: int
+) -> None:
+    """Kuttruff, Room Acoustics: T = 24 ln(10) V / (-c S ln(1 - absorption))."""
+    room = placed(size, 0.3, seed)
+    length, width, height = size
+    surface = 2 * (length * width + length * height + width * height)
+    absorption = 1 - wall_reflection(room, rt60_seconds) ** 2
+    decay = -SOUND_METRES * surface * math.log1p(-absorption)
+    assert 24 * math.log(10) * length * width * height / decay == pytest.approx(rt60_seconds)
 
 
 @pytest.mark.parametrize(("volume_m3", "rt60_seconds"), [(40, 0.4), (60, 1), (200, 0.6)])

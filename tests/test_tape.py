@@ -145,6 +145,20 @@ def test_tracks_have_dropouts_of_their_own_and_none_are_none() -> None:
     assert torch.equal(degrade("dropout:per_second=0", wave), wave)
 
 
+@pytest.mark.parametrize("spec", ["dropout:per_second=20", "wow-flutter"])
+def test_a_long_recording_has_no_seams(spec: str) -> None:
+    """Stretches are worked on one after another; what is heard does not tell where."""
+    wave = speech_like(600_000).double()
+    parameters = drawn(spec, 4)
+    whole = part(spec).apply(wave, parameters, RATE_HZ)
+    begun = part(spec).apply(wave[:, :270_000], parameters, RATE_HZ)
+    torch.testing.assert_close(whole[:, :265_000], begun[:, :265_000], rtol=0, atol=1e-9)
+    around = whole[:, 2**18 - 50 : 2**18 + 50].diff().abs().max()
+    assert around <= whole.diff().abs().max()
+    both = part(spec).apply(wave.expand(2, -1), [parameters, drawn(spec, 5)], RATE_HZ)
+    torch.testing.assert_close(both[:1], whole, rtol=0, atol=1e-9)
+
+
 @given(seed=seeds(), seconds=st.floats(1, 20), more=st.floats(1, 20))
 def test_what_drops_out_does_not_depend_on_what_follows(
     seed: int, seconds: float, more: float
@@ -221,13 +235,14 @@ def test_what_is_shorter_than_a_turn_has_no_echo(wave: Tensor) -> None:
 @given(
     minutes=st.floats(-40, 40),
     track=st.floats(0.5, 6.3),
-    spacing=st.floats(0, 5),
+    gap=st.floats(0, 3),
     speed=st.floats(4.76, 38.1),
     summed=st.booleans(),
 )
 def test_a_tilted_head_answers_as_the_formula_says(
-    minutes: float, track: float, spacing: float, speed: float, summed: bool
+    minutes: float, track: float, gap: float, speed: float, summed: bool
 ) -> None:
+    spacing = track + gap
     spec = (
         f"azimuth:minutes={minutes},track_mm={track},spacing_mm={spacing},speed_cm_s={speed},"
         f"summed={str(summed).lower()}"
@@ -266,7 +281,7 @@ def test_two_tracks_in_one_cancel_at_half_a_wavelength() -> None:
 def test_channels_lag_behind_each_other_as_the_tracks_lie_apart(
     minutes: float, rate_hz: int
 ) -> None:
-    tilted = part(f"azimuth:minutes={minutes},spacing_mm=0.9")
+    tilted = part(f"azimuth:minutes={minutes},track_mm=0.6,spacing_mm=0.9")
     channels = tilted.draw_channels(Generator().manual_seed(1), rate_hz, 3)
     heard = tilted.apply(tone(1000, 1, rate_hz).expand(3, -1), channels, rate_hz)
     lag = 0.9e-3 * math.tan(math.radians(minutes / 60)) / 0.0476
@@ -279,11 +294,29 @@ def test_channels_lag_behind_each_other_as_the_tracks_lie_apart(
 
 
 def test_a_sum_of_tracks_and_a_right_angle_leave_no_lag() -> None:
-    for spec in ("azimuth:summed=true", "azimuth:minutes=0"):
+    stereo = "azimuth:track_mm=0.6,spacing_mm=0.9"
+    for spec in ("azimuth", f"{stereo},summed=true", f"{stereo},minutes=0"):
         channels = part(spec).draw_channels(Generator().manual_seed(1), RATE_HZ, 2)
         assert channels[0] == channels[1]
     wave = speech_like(3000)
     torch.testing.assert_close(degrade("azimuth:minutes=0", wave), wave, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44100])
+@pytest.mark.parametrize("lag_seconds", [-0.1, -0.0312345, 0.06, 0.1])
+def test_a_late_or_early_track_is_as_loud_as_any(rate_hz: int, lag_seconds: float) -> None:
+    wave = tone(500, 0.5, rate_hz)
+    spec = f"azimuth:minutes=0,offset_seconds={lag_seconds}"
+    heard = part(spec).apply(wave, {}, rate_hz)
+    middle = slice(round(0.2 * rate_hz), round(0.3 * rate_hz))
+    time = torch.arange(wave.shape[-1], dtype=torch.float64) / rate_hz - lag_seconds
+    wanted = torch.sin(2 * math.pi * 500 * time)
+    torch.testing.assert_close(heard[0, middle], wanted[middle], rtol=0, atol=2e-3)
+    assert part(spec).delay_of({}, rate_hz) == round(lag_seconds * rate_hz)
+    both = [{}, {"offset_seconds": 0.0}]
+    together = part(spec).apply(wave.expand(2, -1), both, rate_hz)
+    torch.testing.assert_close(together[:1], heard, rtol=0, atol=1e-12)
+    torch.testing.assert_close(together[1:], wave, rtol=0, atol=1e-6)
 
 
 # what all have in common
@@ -320,6 +353,12 @@ def test_what_machines_do_is_linear_but_for_rounding(spec: str, rate_hz: int) ->
         ("print-through:seconds=0", r"seconds=0: Input should be greater than or equal to 0\.05"),
         ("azimuth:minutes=600", r"minutes=600: Input should be less than or equal to 120"),
         ("azimuth:speed_cm_s=0", r"speed_cm_s=0: Input should be greater than or equal to 1"),
+        (
+            "azimuth:spacing_mm=0.9",
+            r"tracks up to 1.5 mm wide cannot lie 0.9 mm apart; give a track_mm",
+        ),
+        ("azimuth:spacing_mm=[0,3]", r"tracks up to 1.5 mm wide cannot lie 0 mm apart"),
+        ("azimuth:summed=true", r"one track is not a sum; give summed a spacing_mm above 0"),
     ],
 )
 def test_bad_settings_are_named(spec: str, words: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from selfremaster.core.warping import half_width, read_at
+from selfremaster.core.warping import half_width, read_at, read_evenly
 from tests.strategies import seeds, waves
 
 CUTOFFS = (1.0, 0.7, 0.2)
@@ -126,3 +126,16 @@ def test_the_gradient_is_the_adjoint(seed: int, cutoff: float, samples: int) -> 
     other = noise(seed + 2, 1, samples)
     left = float((read_at(other, moments, cutoff) * weights).sum())
     assert float((other * share).sum()) == pytest.approx(left, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"),
+    [(22050, 8000), (44100, 11025), (48000, 8000), (8000, 22050), (8000, 7919)],
+)
+@pytest.mark.parametrize("samples", [1, 700, 5000])
+def test_reading_evenly_is_reading_at_even_moments(from_hz: int, to_hz: int, samples: int) -> None:
+    wave = noise(1, 2, samples)
+    count = samples * to_hz // from_hz + 3
+    moments = torch.arange(count, dtype=torch.float64)[None] * from_hz / to_hz
+    found = read_evenly(wave, count, from_hz, to_hz)
+    torch.testing.assert_close(found, read_at(wave, moments), rtol=0, atol=1e-5)

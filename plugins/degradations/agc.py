@@ -14,6 +14,7 @@ from selfremaster.core.filtering import recursive_filter
 from selfremaster.core.interfaces import ComponentConfig
 
 BLOCK_SECONDS = 0.005  # from one measurement of the level to the next
+AT_ONCE = 2048  # blocks that are worked on together: small enough to stay near the processor
 SOFTEST = 1e-20  # power that digital silence is taken to have
 RELEASE_DB = 10.0  # by which the gain comes up in release_seconds
 
@@ -65,8 +66,8 @@ class Agc(SettledDegradation):
     attack; where it falls, the level that counts falls evenly in dB, so that the gain comes up
     until the greatest gain is met. In what is softer than the gate, such as digital silence, the
     gain stays where it is. The machine is taken to have heard the same sort of sound before: it
-    begins with the gain for the RMS of the wave. After that it knows only what has been; what
-    overshoots is not clipped.
+    begins with the gain for the RMS of the wave, or with none where all of the wave is softer than
+    the gate. After that it knows only what has been; what overshoots is not clipped.
 
     Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
     Source: the decoupled peak detector of Giannoulis, Massberg and Reiss, "Digital Dynamic Range
@@ -91,12 +92,11 @@ class Agc(SettledDegradation):
         """Multiply every wave by a gain that goes with its level."""
         samples = wave.shape[-1]
         block = max(1, round(BLOCK_SECONDS * sample_rate))
-        blocks = -(-samples // block)
-        padded = functional.pad(wave, (0, blocks * block - samples)).reshape(-1, blocks, block)
-        power = in_double(padded.square().mean(-1))
+        parts = [_in_blocks(own, block) for own in torch.split(wave, AT_ONCE * block, dim=-1)]
+        power = in_double(torch.cat([own.square().mean(-1) for own in parts], dim=-1))
         # the last block may have fewer samples than the others
         sizes = torch.full_like(power[:1], block)
-        sizes[:, -1] = samples - (blocks - 1) * block
+        sizes[:, -1] = samples - (power.shape[-1] - 1) * block
         level_db = followed_level(power * (block / sizes), values, block / sample_rate)
         wanted_db = column(values, "target_db", level_db) - level_db
         part = 1 - 1 / column(values, "ratio", level_db)
@@ -104,8 +104,18 @@ class Agc(SettledDegradation):
         gain = (10 ** (gain_db / 20)).to(wave)[..., None]
         # a block is heard with what was known before it began
         ramp = torch.arange(block, device=wave.device, dtype=wave.dtype) / block
-        heard = padded * torch.lerp(gain[:, :-1], gain[:, 1:], ramp)
-        return heard.flatten(1)[:, :samples]
+        begin, end = (torch.split(own, AT_ONCE, dim=1) for own in (gain[:, :-1], gain[:, 1:]))
+        heard = [
+            (own * torch.lerp(first, last, ramp)).flatten(1)
+            for own, first, last in zip(parts, begin, end, strict=True)
+        ]
+        return torch.cat(heard, dim=-1)[:, :samples]
+
+
+def _in_blocks(wave: Tensor, block: int) -> Tensor:
+    """A wave in blocks, the last one filled with silence, (batch, blocks, block)."""
+    whole = functional.pad(wave, (0, -wave.shape[-1] % block)) if wave.shape[-1] % block else wave
+    return whole.reshape(len(wave), -1, block)
 
 
 def followed_level(
@@ -118,11 +128,15 @@ def followed_level(
     level = 10 * power.clamp(min=SOFTEST).log10()
     heard = level > column(values, "gate_db", level)
     mean = (power * heard).sum(-1, keepdim=True) / heard.sum(-1, keepdim=True).clamp(min=1)
-    before = 10 * mean.clamp(min=SOFTEST).log10()
+    # where all is below the gate, nothing is turned up or down
+    before = (10 * mean.clamp(min=SOFTEST).log10()).where(
+        heard.any(-1, keepdim=True), column(values, "target_db", level)
+    )
     fall = RELEASE_DB * block_seconds / column(values, "release_seconds", level)
     fallen = (heard * fall).cumsum(-1)
     # the largest of all levels before, each fallen since
-    since = torch.cat([before, level + fallen], dim=-1).cummax(-1).values[:, 1:] - fallen
+    levels = (level + fallen).masked_fill(~heard, -torch.inf)
+    since = torch.cat([before, levels], dim=-1).cummax(-1).values[:, 1:] - fallen
     rows = []
     for row, own in enumerate(values):
         kept = np.exp(-block_seconds / own["attack_seconds"])

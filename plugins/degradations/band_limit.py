@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.damage import Drawn, PeakDb, SettledDegradation, ValueOrRange
-from selfremaster.core.filtering import Sections, recursive_filter
-from selfremaster.core.interfaces import ComponentConfig
+from selfremaster.core.damage import Drawn, PeakDb, SettledDegradation, ValueOrRange, settle
+from selfremaster.core.filtering import Sections, lag_of, recursive_filter
+from selfremaster.core.interfaces import ComponentConfig, Parameters
 
 Hertz = Annotated[float, Field(ge=1, le=192000)]
 Quality = Annotated[float, Field(ge=0.05, le=50)]
@@ -54,6 +54,13 @@ class BandLimit(SettledDegradation):
     Config = BandLimitConfig
     config: BandLimitConfig
     differentiable = True
+
+    def delay_of(self, parameters: Parameters, sample_rate: int) -> int:
+        """Where the low-pass answers a click most."""
+        values = settle(self.config, parameters)
+        if values["cutoff_hz"] >= sample_rate / 2:
+            return 0
+        return lag_of(low_pass(values["cutoff_hz"], values["q"], sample_rate), sample_rate)
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Run every wave of a batch through the same low-pass, from rest."""

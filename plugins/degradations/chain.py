@@ -86,6 +86,11 @@ class Chain(Degradation):
             return damaged
         return back_to(to_peak(in_double(damaged), self.config.peak_db), wave)
 
+    def delay_of(self, parameters: Parameters, sample_rate: int) -> int:
+        """The sum of what each step lags."""
+        steps = zip(self.steps, self._steps_of(parameters), strict=True)
+        return sum(step.delay_of(drawn, sample_rate) for step, drawn in steps)
+
     def _steps_of(self, parameters: Parameters) -> Sequence[Mapping[str, Any]]:
         """The parameters of each step, checked; what is not told is what the settings say."""
         check_known(parameters, "steps")

@@ -18,8 +18,8 @@ from selfremaster.core.damage import (
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.noises import (
     FloorDb,
+    add_beneath,
     add_rings,
-    level_beneath,
     moments_of_chance,
     scatter_db,
     streams,
@@ -58,9 +58,18 @@ class ClicksConfig(ComponentConfig):
         Field(description="standard deviation of the peaks, dB; [low, high] draws it"),
     ] = 6.0
     low_hz: Annotated[
-        Hertz, Field(description="lowest frequency that a click rings at; each has its own")
+        ValueOrRange[Hertz],
+        Drawn("log"),
+        Field(
+            description="lowest frequency that a click rings at, each at its own; [low, high] "
+            "draws it"
+        ),
     ] = 500.0
-    high_hz: Annotated[Hertz, Field(description="highest frequency that a click rings at")] = 4000.0
+    high_hz: Annotated[
+        ValueOrRange[Hertz],
+        Drawn("log"),
+        Field(description="highest frequency that a click rings at; [low, high] draws it"),
+    ] = 4000.0
     decay_seconds: Annotated[
         ValueOrRange[Seconds],
         Drawn("log"),
@@ -90,9 +99,11 @@ class ClicksConfig(ComponentConfig):
 
     @model_validator(mode="after")
     def _check(self) -> "ClicksConfig":
-        if self.low_hz > self.high_hz:
+        lowest = max(self.low_hz) if isinstance(self.low_hz, tuple) else self.low_hz
+        highest = min(self.high_hz) if isinstance(self.high_hz, tuple) else self.high_hz
+        if lowest > highest:
             raise ValueError(
-                f"low_hz={self.low_hz:g} is above high_hz={self.high_hz:g}; give the lower first"
+                f"low_hz={lowest:g} is above high_hz={highest:g}; give the lower first"
             )
         if self.per_second == 0 and self.turns_per_minute is None:
             raise ValueError("nothing clicks; give per_second, turns_per_minute or both")
@@ -104,7 +115,8 @@ class Clicks(SettledDegradation):
 
     Clicks come by chance (a Poisson process). Each is a damped sinusoid of a frequency, decay, peak
     and sign of its own. A scratch is one of them that comes again at the same place of every turn,
-    nearly as loud. All channels click alike.
+    nearly as loud. All channels of a recording click at the same moments, each at a level that goes
+    with its own speech.
 
     Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
     Source: Godsill and Rayner, Digital Audio Restoration, 1998, on clicks; Valimaki et al., Digital
@@ -130,14 +142,15 @@ class Clicks(SettledDegradation):
         self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
     ) -> Tensor:
         """Add to every wave its clicks, at a level that goes with its speech."""
-        level = level_beneath(wave, values, sample_rate)
-        clicks = torch.zeros(wave.shape, dtype=wave.dtype)
-        for row, own in zip(clicks, values, strict=True):
-            seconds = len(row) / sample_rate
-            add_rings(row, *_single(own, seconds), sample_rate)
-            if own["turns_per_minute"] is not None:
-                add_rings(row, *_scratch(own, seconds), sample_rate)
-        return wave + clicks.to(wave.device).mul_(level)
+        return add_beneath(wave, values, sample_rate, _fill)
+
+
+def _fill(clicks: Tensor, values: Mapping[str, Any], sample_rate: int) -> None:
+    """Add to a row of zeros (samples,) its clicks, the median of which has a peak of 1."""
+    seconds = len(clicks) / sample_rate
+    add_rings(clicks, *_single(values, seconds), sample_rate)
+    if values["turns_per_minute"] is not None:
+        add_rings(clicks, *_scratch(values, seconds), sample_rate)
 
 
 def _single(values: Mapping[str, Any], seconds: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -11,8 +11,8 @@ from selfremaster.core.damage import Drawn, Seed, SettledDegradation, ValueOrRan
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.noises import (
     FloorDb,
+    add_beneath,
     add_rings,
-    level_beneath,
     moments_of_chance,
     scatter_db,
     streams,
@@ -67,7 +67,8 @@ class Crackle(SettledDegradation):
     """Let the sound crackle as the dust and wear of a disc do: many small impulses, few large.
 
     Impulses come by chance, one independent of another (a Poisson process). Their peaks are
-    log-normal, either sign, and each makes the pickup ring briefly. All channels crackle alike.
+    log-normal, either sign, and each makes the pickup ring briefly. All channels of a recording
+    crackle at the same moments, each at a level that goes with its own speech.
 
     Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
     Source: Godsill and Rayner, Digital Audio Restoration, 1998, on clicks; Valimaki et al., Digital
@@ -91,21 +92,23 @@ class Crackle(SettledDegradation):
         self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
     ) -> Tensor:
         """Add to every wave its crackles, at a level that goes with its speech."""
-        level = level_beneath(wave, values, sample_rate)
-        crackles = torch.zeros(wave.shape, dtype=wave.dtype)
-        for row, own in zip(crackles, values, strict=True):
-            moments = moments_of_chance(own["seed"], own["per_second"], len(row) / sample_rate)
-            size, sign = _chance(own["seed"], len(moments))
-            alike = torch.ones_like(moments)
-            add_rings(
-                row,
-                moments,
-                own["resonance_hz"] * alike,
-                own["decay_seconds"] * alike,
-                scatter_db(size, own["spread_db"]) * (sign - 0.5).sign(),
-                sample_rate,
-            )
-        return wave + crackles.to(wave.device).mul_(level)
+        return add_beneath(wave, values, sample_rate, _fill)
+
+
+def _fill(crackles: Tensor, values: Mapping[str, Any], sample_rate: int) -> None:
+    """Add to a row of zeros (samples,) its crackles, the median of which has a peak of 1."""
+    seconds = len(crackles) / sample_rate
+    moments = moments_of_chance(values["seed"], values["per_second"], seconds)
+    size, sign = _chance(values["seed"], len(moments))
+    alike = torch.ones_like(moments)
+    add_rings(
+        crackles,
+        moments,
+        values["resonance_hz"] * alike,
+        values["decay_seconds"] * alike,
+        scatter_db(size, values["spread_db"]) * (sign - 0.5).sign(),
+        sample_rate,
+    )
 
 
 def _chance(seed: int, events: int) -> Tensor:

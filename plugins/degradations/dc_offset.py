@@ -19,6 +19,7 @@ from selfremaster.core.interfaces import ComponentConfig
 
 Offset = Annotated[float, Field(ge=-1, le=1)]
 Drift = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0.1, le=3600)]
 
 
 class DcOffsetConfig(ComponentConfig):
@@ -35,7 +36,9 @@ class DcOffsetConfig(ComponentConfig):
         Field(description="how far it wanders either way, part of full scale; [low, high] draws"),
     ] = 0.0
     drift_seconds: Annotated[
-        float, Field(ge=0.1, le=3600, description="in which it wanders to its next place")
+        ValueOrRange[Seconds],
+        Drawn("log"),
+        Field(description="in which it wanders to its next place; [low, high] draws it"),
     ] = 5.0
     seed: Seed = None
 

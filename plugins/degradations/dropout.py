@@ -29,6 +29,7 @@ Speed = Annotated[float, Field(ge=1, le=200)]
 
 EDGE = 0.25  # of a dropout, at either end, in which the sound goes and comes back
 FILTER_BINS = 1025
+BLOCK_SAMPLES = 2**18
 
 
 class DropoutConfig(ComponentConfig):
@@ -100,17 +101,28 @@ class Dropout(SettledDegradation):
     def _drop(self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int) -> Tensor:
         samples = wave.shape[-1]
         events = [dropouts(own, samples / sample_rate) for own in values]
-        if not any(map(len, events)):
-            return wave.clone()
-        gain, close = torch.ones(2, len(events), samples, dtype=wave.dtype).unbind()
-        for row, own in enumerate(events):
-            drop(gain[row], close[row], own, sample_rate)
-        if not any(own["spacing_um"] for own in values):
-            return wave * gain.to(wave.device)
-        dull = convolve(wave, *spacing_kernels(values, sample_rate))
-        heard: Tensor = torch.lerp(dull, wave, close.to(wave.device))
-        heard *= gain.to(wave.device)
-        return heard
+        spaced = any(own["spacing_um"] for own in values)
+        kernel = spacing_kernels(values, sample_rate) if spaced else None
+        pieces = []
+        for start in range(0, samples, BLOCK_SAMPLES):
+            part = wave[:, start : start + BLOCK_SAMPLES]
+            gain, close = torch.ones(2, len(events), part.shape[-1], dtype=wave.dtype).unbind()
+            met = [
+                drop(left, near, own, start, sample_rate)
+                for left, near, own in zip(gain, close, events, strict=True)
+            ]
+            if any(met):
+                dull = part if kernel is None else _around(wave, start, part.shape[-1], *kernel)
+                part = torch.lerp(dull, part, close.to(wave.device)) * gain.to(wave.device)
+            pieces.append(part)
+        return torch.cat(pieces, dim=-1)
+
+
+def _around(wave: Tensor, start: int, samples: int, kernels: Tensor, origin: int) -> Tensor:
+    """A stretch of the wave as it is heard through kernels, which know what lies around it."""
+    first, reach = max(start - kernels.shape[-1], 0), start + samples + kernels.shape[-1]
+    heard = convolve(wave[:, first:reach], kernels, origin)
+    return heard[:, start - first :][:, :samples]
 
 
 def dropouts(values: Mapping[str, Any], seconds: float) -> Tensor:
@@ -129,19 +141,25 @@ def dropouts(values: Mapping[str, Any], seconds: float) -> Tensor:
     return torch.stack([begins, lasts, left], dim=1)
 
 
-def drop(gain: Tensor, close: Tensor, events: Tensor, sample_rate: int) -> None:
+def drop(gain: Tensor, close: Tensor, events: Tensor, first: int, sample_rate: int) -> bool:
     """Multiply two rows of ones where they lie, by what each dropout leaves of the sound.
 
-    Shape: gain (samples,), for all frequencies; close (samples,), 0 where the tape is lifted off.
+    Shape: gain (samples,), for all frequencies; close (samples,), 0 where the tape is lifted off;
+    both from the sample ``first`` on. Says whether there is any dropout.
     """
-    for begins, lasts, left in events.tolist():
-        start, samples = round(begins * sample_rate), max(1, round(lasts * sample_rate))
-        met = slice(start, start + samples)
-        place = (torch.arange(samples)[: len(gain[met])] + 0.5) / samples
+    starts = (events[:, 0] * sample_rate).round().long()
+    lengths = (events[:, 1] * sample_rate).round().long().clamp(min=1)
+    met = (starts < first + len(gain)) & (starts + lengths > first)
+    found = zip(starts[met].tolist(), lengths[met].tolist(), events[met, 2].tolist(), strict=True)
+    for start, samples, left in found:
+        begins, ends = max(start, first), min(start + samples, first + len(gain))
+        place = (torch.arange(begins - start, ends - start) + 0.5) / samples
         nearest_end = torch.minimum(place, 1 - place).div_(EDGE).clamp_(max=1)
         stays = nearest_end.mul_(math.pi).cos_().mul_(0.5).add_(0.5).to(gain)
-        close[met] *= stays
-        gain[met] *= stays.mul_(1 - left).add_(left)
+        part = slice(begins - first, ends - first)
+        close[part] *= stays
+        gain[part] *= stays.mul_(1 - left).add_(left)
+    return bool(met.any())
 
 
 def spacing_kernels(values: Sequence[Mapping[str, Any]], sample_rate: int) -> tuple[Tensor, int]:

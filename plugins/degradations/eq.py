@@ -8,7 +8,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.damage import Drawn, Seed, SettledDegradation, ValueOrRange, column, seeded
+from selfremaster.core.damage import (
+    Drawn,
+    Seed,
+    SettledDegradation,
+    ValueOrChoices,
+    ValueOrRange,
+    column,
+    seeded,
+)
 from selfremaster.core.filtering import convolve, minimum_phase_kernel, zero_phase_kernel
 from selfremaster.core.interfaces import ComponentConfig
 
@@ -42,8 +50,12 @@ class EqConfig(ComponentConfig):
     ] = 0.0
     seed: Seed = None
     zero_phase: Annotated[
-        bool,
-        Field(description="no frequency is delayed; by default all answer as soon as they can"),
+        ValueOrChoices[bool],
+        Drawn("choice"),
+        Field(
+            description="no frequency is delayed; by default all answer as soon as they can; "
+            "[true, false] draws it"
+        ),
     ] = False
 
 

@@ -137,7 +137,14 @@ TELEPHONE = chain(
     "hiss:level_db=[-50, -25],slope_db=0",
     "filter:low_hz=[200, 300],high_hz=[3100, 3400],order=[5, 8]",
     sometimes(0.7, "codec:kind=[a-law, mu-law, g726, gsm]"),
-    sometimes(0.2, "packet-loss:loss_percent=[0.5, 10],burst_packets=[1, 4]"),
+    # what is cut off in the middle of a wave has no heights either: the line's end is a filter
+    sometimes(
+        0.2,
+        chain(
+            "packet-loss:loss_percent=[0.5, 10],burst_packets=[1, 4]",
+            "filter:high_hz=3400,order=8,kind=chebyshev2",
+        ),
+    ),
     *TRANSFER,
 )
 

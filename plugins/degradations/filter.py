@@ -16,12 +16,15 @@ from selfremaster.core.damage import (
     SettledDegradation,
     ValueOrChoices,
     ValueOrRange,
+    settle,
 )
-from selfremaster.core.filtering import Sections, impulse_response, recursive_filter
-from selfremaster.core.interfaces import ComponentConfig
+from selfremaster.core.filtering import Sections, impulse_response, lag_of, recursive_filter
+from selfremaster.core.interfaces import ComponentConfig, Parameters
 
 Hertz = Annotated[float, Field(ge=1, le=192000)]
 Order = Annotated[int, Field(ge=1, le=12)]
+Ripple = Annotated[float, Field(gt=0, le=6)]
+Stop = Annotated[float, Field(ge=20, le=160)]
 Family = Literal["butterworth", "chebyshev1", "chebyshev2", "bessel", "elliptic"]
 
 FAMILIES = {
@@ -65,14 +68,22 @@ class FilterConfig(ComponentConfig):
         Field(description="steepness of each side, 6 dB an octave each; [low, high] draws it"),
     ] = 4
     ripple_db: Annotated[
-        float, Field(gt=0, le=6, description="where chebyshev1 and elliptic pass, dB")
+        ValueOrRange[Ripple],
+        Drawn(),
+        Field(description="where chebyshev1 and elliptic pass, dB; [low, high] draws it"),
     ] = 0.5
     stop_db: Annotated[
-        float, Field(ge=20, le=160, description="what chebyshev2 and elliptic take away, dB")
+        ValueOrRange[Stop],
+        Drawn(),
+        Field(description="what chebyshev2 and elliptic take away, dB; [low, high] draws it"),
     ] = 60.0
     zero_phase: Annotated[
-        bool,
-        Field(description="filter forwards and backwards: twice as steep, and no sound is delayed"),
+        ValueOrChoices[bool],
+        Drawn("choice"),
+        Field(
+            description="filter forwards and backwards: twice as steep, and no sound is delayed; "
+            "[true, false] draws it"
+        ),
     ] = False
 
     @model_validator(mode="after")
@@ -113,24 +124,42 @@ class Filter(SettledDegradation):
     config: FilterConfig
     differentiable = True
 
+    def delay_of(self, parameters: Parameters, sample_rate: int) -> int:
+        """Where the filter answers a click most; 0 where it runs backwards, too."""
+        values = settle(self.config, parameters)
+        low, high = _limits(values, sample_rate)
+        if values["zero_phase"] or (low is None and high is None) or (low or 0) >= 1:
+            return 0
+        return lag_of(_sections(values, sample_rate), math.ceil(RINGING_SECONDS * sample_rate))
+
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Run every wave of a batch through the same sections."""
-        given = (values["low_hz"], values["high_hz"])
-        low, high = (None if limit is None else 2 * limit / sample_rate for limit in given)
-        high = None if high is not None and high >= 1 else high
+        low, high = _limits(values, sample_rate)
         if low is not None and low >= 1:
             return wave * 0
         if low is None and high is None:
             return wave.clone()
-        sections = design(
-            values["kind"], values["order"], low, high, values["ripple_db"], values["stop_db"]
-        )
+        sections = _sections(values, sample_rate)
         if not values["zero_phase"]:
             return recursive_filter(wave, sections)
         tail = len(impulse_response(sections, math.ceil(RINGING_SECONDS * sample_rate)))
         padded = recursive_filter(functional.pad(wave, (0, tail)), sections)
         there_and_back = recursive_filter(padded.flip(-1), sections).flip(-1)
         return there_and_back[..., : wave.shape[-1]]
+
+
+def _limits(values: Mapping[str, Any], sample_rate: int) -> tuple[float | None, float | None]:
+    """What passes, as parts of half the rate; none where there is no limit."""
+    given = (values["low_hz"], values["high_hz"])
+    low, high = (None if limit is None else 2 * limit / sample_rate for limit in given)
+    return low, None if high is not None and high >= 1 else high
+
+
+def _sections(values: Mapping[str, Any], sample_rate: int) -> Sections:
+    low, high = _limits(values, sample_rate)
+    return design(
+        values["kind"], values["order"], low, high, values["ripple_db"], values["stop_db"]
+    )
 
 
 @lru_cache(maxsize=64)

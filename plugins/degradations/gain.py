@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.damage import Drawn, PeakDb, SettledDegradation, ValueOrRange, column
+from selfremaster.core.damage import Drawn, PeakDb, SettledDegradation, ValueOrRange, factors
 from selfremaster.core.interfaces import ComponentConfig
 
 Decibels = Annotated[float, Field(ge=-120, le=60)]
@@ -48,10 +48,9 @@ class Gain(SettledDegradation):
     ) -> Tensor:
         """Multiply every wave by its own factor."""
         del sample_rate
-        return wave * 10 ** (column(values, "gain_db", wave) / 20)
+        return wave * factors(values, "gain_db", wave)
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Multiply every wave by the same factor."""
         del sample_rate
-        factor: float = 10 ** (values["gain_db"] / 20)
-        return wave * factor
+        return wave * factors([values], "gain_db", wave)

@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from scipy import signal
 from torch import Tensor
 
-from selfremaster.core.damage import Drawn, Seed, SettledDegradation, ValueOrRange, seeded
-from selfremaster.core.filtering import Sections, recursive_filter
-from selfremaster.core.interfaces import ComponentConfig
+from selfremaster.core.damage import Drawn, Seed, SettledDegradation, ValueOrRange, seeded, settle
+from selfremaster.core.filtering import Sections, lag_of, recursive_filter
+from selfremaster.core.interfaces import ComponentConfig, Parameters
 
 Hertz = Annotated[float, Field(ge=20, le=20000)]
 Metres = Annotated[float, Field(ge=0.1, le=3)]
@@ -119,6 +119,10 @@ class Horn(SettledDegradation):
     Config = HornConfig
     config: HornConfig
     differentiable = True
+
+    def delay_of(self, parameters: Parameters, sample_rate: int) -> int:
+        """Where the horn answers a click most."""
+        return lag_of(horn_sections(settle(self.config, parameters), sample_rate), sample_rate)
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Record every wave of a batch with the same horn."""

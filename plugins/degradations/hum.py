@@ -16,7 +16,7 @@ from selfremaster.core.damage import (
     ValueOrRange,
 )
 from selfremaster.core.interfaces import ComponentConfig
-from selfremaster.core.noises import FloorDb, level_beneath, scatter_db, streams
+from selfremaster.core.noises import FloorDb, add_beneath, scatter_db, streams
 
 MOST_HARMONICS = 100
 TABLE_STEPS = 2048  # of a period of the highest partial: interpolation errs by -118 dB
@@ -87,6 +87,7 @@ class Hum(SettledDegradation):
     The seed says how strong each partial is within the spread, where in its period it begins, and
     how the frequency drifts. Partials at or above half the rate are left out, and the rest has the
     level that is asked for; the speech, of which pauses are no part, is what it is compared with.
+    All channels of a recording hum in step, each at a level that goes with its own speech.
 
     Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
     Source: Horowitz and Hill, The Art of Electronics, on rectifiers: ripple at twice the mains.
@@ -110,20 +111,15 @@ class Hum(SettledDegradation):
         self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
     ) -> Tensor:
         """Add to every wave its hum, at a level that goes with its speech."""
-        hum = torch.empty(wave.shape, dtype=wave.dtype)
-        level = level_beneath(wave, values, sample_rate)
-        for row, own in zip(hum, values, strict=True):
-            _make(row, own, sample_rate)
-        return wave + hum.to(wave.device).mul_(level)
+        return add_beneath(wave, values, sample_rate, _fill)
 
 
-def _make(hum: Tensor, values: Mapping[str, Any], sample_rate: int) -> None:
-    """Fill a row (samples,) with hum of RMS 1: a period of it, read over and over."""
+def _fill(hum: Tensor, values: Mapping[str, Any], sample_rate: int) -> None:
+    """Fill a row of zeros (samples,) with hum of RMS 1: a period of it, read over and over."""
     drift = values["drift_percent"] / 100
     audible = math.ceil(sample_rate / 2 / values["mains_hz"] / (1 + drift)) - 1
     count = min(values["harmonics"], audible)
     if count < 1:
-        hum.zero_()
         return
     period = one_period(values, count)
     steps = len(period) - 1

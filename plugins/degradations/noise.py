@@ -18,8 +18,8 @@ from selfremaster.core.damage import (
     SettledDegradation,
     ValueOrChoices,
     ValueOrRange,
-    column,
     draw_chance,
+    factors,
     level_of,
     over_peak,
     rms,
@@ -28,7 +28,7 @@ from selfremaster.core.errors import ComponentError
 from selfremaster.core.folders import find_audio
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.levels import resample
-from selfremaster.core.noises import coloured, shaped_noise, white_noise
+from selfremaster.core.noises import FloorDb, coloured, shaped_noise, white_noise
 
 Decibels = Annotated[float, Field(ge=-60, le=120)]
 Colour = Literal["white", "pink", "brown"]
@@ -62,10 +62,7 @@ class NoiseConfig(ComponentConfig):
             "its pauses, or by the mean of |x| as published"
         ),
     ] = "rms"
-    floor_db: Annotated[
-        float,
-        Field(ge=-200, le=0, description="level that a softer wave is taken to have, dBFS"),
-    ] = -60.0
+    floor_db: FloorDb = -60.0
     seed: Seed = None
     file: Annotated[
         str | None, Field(description="one of the folder; none draws one for each wave")
@@ -155,7 +152,7 @@ def _levels(wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int)
     for (measure, floor_db), places in _alike(values, "level", "floor_db").items():
         rows = wave if len(places) == len(wave) else wave[places]
         level[places] = level_of(rows, measure, sample_rate, floor_db)
-    return level * 10 ** (-column(values, "snr_db", wave) / 20)
+    return level / factors(values, "snr_db", wave)
 
 
 def _own_levels(noise: Tensor, values: Sequence[Mapping[str, Any]]) -> Tensor:

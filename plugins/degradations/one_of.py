@@ -67,7 +67,7 @@ class DrawsOne(Degradation):
         parts = self.labelled.values()
         delays = {part.delay_samples for part in parts}
         self.delay_samples = max(delays) if len(delays) == 1 else 0
-        self.moves_time = len(delays) > 1 or any(part.moves_time for part in parts)
+        self.moves_time = any(part.moves_time for part in parts)
         self.keeps_pairs = len(delays) == 1 and all(part.keeps_pairs for part in parts)
         self.differentiable = all(part.differentiable for part in parts)
         self.adds_sound = any(part.adds_sound for part in parts)
@@ -102,6 +102,11 @@ class DrawsOne(Degradation):
             damaged = damaged.index_copy(0, places, chosen.apply(wave[places], sets, sample_rate))
         return damaged if drawn else wave.clone()
 
+    def delay_of(self, parameters: Parameters, sample_rate: int) -> int:
+        """What the one that was drawn lags."""
+        label, drawn = self._checked(parameters)
+        return self.labelled[label].delay_of(drawn, sample_rate)
+
     def _checked(self, parameters: Parameters) -> tuple[int | str, Mapping[str, Any]]:
         check_known(parameters, self.label_name, "parameters")
         if self.label_name not in parameters:
@@ -109,7 +114,8 @@ class DrawsOne(Degradation):
                 "which one is taken is to be drawn; give apply() the parameters that draw() gives"
             )
         label, own = parameters[self.label_name], parameters.get("parameters", {})
-        if not isinstance(label, (int, str)) or label not in self.labelled:
+        known = isinstance(label, (int, str)) and not isinstance(label, bool)
+        if not known or label not in self.labelled:
             raise ComponentError(f"bad parameters: {self.label_name}={label}; {self._allowed()}")
         if not isinstance(own, Mapping):
             raise ComponentError(f"bad parameters: parameters={own}; give a mapping")

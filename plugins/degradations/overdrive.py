@@ -13,6 +13,7 @@ from selfremaster.core.damage import (
     SettledDegradation,
     ValueOrRange,
     column,
+    factors,
     peak,
 )
 from selfremaster.core.filtering import recursive_filter
@@ -73,7 +74,7 @@ class Overdrive(SettledDegradation):
         audible = peak(wave) > 0
         # twice full scale saturates as anything above it does, and cannot overflow
         dry = wave.clamp(-2, 2)
-        factor = 10 ** (column(values, "gain", wave) / 20)
+        factor = factors(values, "gain", wave)
         offset = column(values, "colour", wave) / 200
         bent = bend((dry * factor).add_(offset).clamp_(-1, 1))
         heard = recursive_filter(bent, DC_BLOCKER).mul_(0.75).add_(dry, alpha=0.5)

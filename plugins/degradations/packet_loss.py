@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 from torch import Generator, Tensor
-from torch.nn import functional
 
 from selfremaster.core.damage import (
     Drawn,
@@ -93,16 +92,26 @@ class PacketLoss(SettledDegradation):
         lost = lost_packets(values["seed"], values["loss_percent"], values["burst_packets"], count)
         if not lost.any():
             return wave.clone()
-        padded = functional.pad(wave, (0, count * size - wave.shape[-1]))
-        packets = padded.reshape(len(wave), count, size)
+        heard = wave.clone()
         gaps = lost.nonzero()[:, 0]
-        heard = packets.new_zeros(len(wave), len(gaps), size)
+        last = last_arrived(lost)[gaps]
+        gain = torch.zeros(len(gaps), size)
         if values["concealment"] == "repeat":
-            last = last_arrived(lost)[gaps]
-            fading = fades(gaps - last, size, sample_rate) * (last >= 0)[:, None]
-            heard = packets[:, last.clamp(min=0).to(wave.device)] * fading.to(wave)
-        whole = packets.index_copy(1, gaps.to(wave.device), heard)
-        return whole.reshape(len(wave), -1)[:, : wave.shape[-1]]
+            gain = fades(gaps - last, size, sample_rate) * (last >= 0)[:, None]
+        whole = wave.shape[-1] // size
+        if lost[-1] and whole < count:  # the last packet, cut short
+            before, rest = max(int(last[-1]), 0) * size, wave.shape[-1] - whole * size
+            heard[:, whole * size :] = wave[:, before : before + rest] * gain[-1, :rest].to(wave)
+            gaps, last, gain = gaps[:-1], last[:-1], gain[:-1]
+        if not len(gaps):
+            return heard
+        # only what is lost is worked on
+        packets, kept = (
+            own[:, : whole * size].view(len(wave), whole, size) for own in (wave, heard)
+        )
+        repeated = packets.index_select(1, last.clamp(min=0).to(wave.device)) * gain.to(wave)
+        kept.index_copy_(1, gaps.to(wave.device), repeated)
+        return heard
 
 
 def lost_packets(seed: int, loss_percent: float, burst_packets: float, count: int) -> Tensor:

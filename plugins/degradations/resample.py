@@ -1,7 +1,7 @@
 """A low sampling rate on the way, with or without the filters that belong to it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from selfremaster.core.damage import Drawn, PeakDb, SettledDegradation, ValueOrC
 from selfremaster.core.filtering import convolve
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.signals import resample_hann
-from selfremaster.core.warping import read_at
+from selfremaster.core.warping import read_evenly
 
 Rate = Annotated[int, Field(ge=100, le=192000)]
 Rebuilt = Literal["filtered", "linear", "held"]
@@ -86,14 +86,11 @@ class Resample(SettledDegradation):
         if rebuilt == "filtered" and not values["aliasing"]:
             return heard
         count = (wave.shape[-1] - 1) * rate_hz // sample_rate + 2
-        sampled = read_at(heard, times(0, count, sample_rate, rate_hz)[None])
+        sampled = read_evenly(heard, count, sample_rate, rate_hz)
+        del heard  # minutes of sound need not lie in memory twice
         if rebuilt == "filtered":
             return resample_hann(sampled, rate_hz, sample_rate, CROSSINGS)[:, : wave.shape[-1]]
-        pieces = [
-            rebuild(sampled, times(start, stop, rate_hz, sample_rate), rebuilt)
-            for start, stop in _blocks(wave.shape[-1])
-        ]
-        return torch.cat(pieces, dim=-1)
+        return rebuild(sampled, wave.shape[-1], rate_hz, sample_rate, rebuilt)
 
 
 @lru_cache(maxsize=32)
@@ -112,32 +109,40 @@ def smoothing_kernel(part: float) -> Tensor:
     return kernel / kernel.sum()
 
 
-def times(start: int, stop: int, from_hz: int, to_hz: int) -> Tensor:
-    """Where samples at one rate lie, counted in samples at another; (stop - start,), float64.
+def rebuild(
+    sampled: Tensor, samples: int, from_hz: int, to_hz: int, how: Literal["linear", "held"]
+) -> Tensor:
+    """A wave at a higher rate, each sample held from half-way to half-way, or along straight lines.
 
-    >>> times(0, 3, from_hz=8000, to_hz=16000).tolist()
-    [0.0, 0.5, 1.0]
+    Shape: (batch, any) -> (batch, samples).
+
+    >>> rebuild(torch.tensor([[0.0, 1.0, 0.0]]), 4, 1000, 2000, "linear").tolist()
+    [[0.0, 0.5, 1.0, 0.5]]
     """
-    return torch.arange(start, stop, dtype=torch.float64) * from_hz / to_hz
+    divisor = math.gcd(from_hz, to_hz)
+    source, target = from_hz // divisor, to_hz // divisor
+    place, between = (own.to(sampled.device) for own in _places(source, target, how))
+    at_once = max(1, BLOCK_SAMPLES // target)
+    pieces = []
+    for start in range(0, math.ceil(samples / target), at_once):
+        frames = torch.arange(start, start + at_once, device=sampled.device)
+        count = min(samples - start * target, at_once * target)
+        before = (frames[: math.ceil(count / target), None] * source + place).flatten()[:count]
+        heard = sampled.index_select(-1, before)
+        if how == "linear":
+            share = between.to(sampled.dtype).repeat(math.ceil(count / target))[:count]
+            heard = torch.lerp(heard, sampled.index_select(-1, before + 1), share)
+        pieces.append(heard)
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
 
 
-def rebuild(sampled: Tensor, moments: Tensor, how: Literal["linear", "held"]) -> Tensor:
-    """A wave at moments between its samples, held from half-way to half-way or along a line.
+@lru_cache(maxsize=32)
+def _places(source: int, target: int, how: Literal["linear", "held"]) -> tuple[Tensor, Tensor]:
+    """The sample heard at each of ``target`` moments that take ``source`` samples, and the next's.
 
-    Shape: (batch, samples), (any,) -> (batch, any).
-
-    >>> rebuild(torch.tensor([[0.0, 1.0]]), torch.tensor([0.25]), "linear").tolist()
-    [[0.25]]
+    Shape: -> (target,) whole numbers, and (target,), the share of the next sample, float64.
     """
+    place = torch.arange(target) * source
     if how == "held":
-        return sampled[:, (moments + 0.5).floor().long().to(sampled.device)]
-    before = moments.floor()
-    between = (moments - before).to(sampled)
-    first = before.long().to(sampled.device)
-    return torch.lerp(sampled[:, first], sampled[:, first + 1], between)
-
-
-def _blocks(samples: int) -> Iterator[tuple[int, int]]:
-    """Where stretches begin and end that are worked on at once."""
-    for start in range(0, samples, BLOCK_SAMPLES):
-        yield start, min(start + BLOCK_SAMPLES, samples)
+        return (2 * place + target) // (2 * target), torch.zeros(target, dtype=torch.float64)
+    return place // target, (place % target).double() / target

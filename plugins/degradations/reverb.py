@@ -1,5 +1,6 @@
 """The room that a voice was recorded in, heard from some way off."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -21,6 +22,7 @@ from selfremaster.core.errors import ComponentError
 from selfremaster.core.filtering import convolve
 from selfremaster.core.interfaces import ComponentConfig
 from selfremaster.core.rooms import Array, decaying_noise, placed, room_reverberation
+from selfremaster.core.signals import fit_length
 
 Kind = Literal["decay", "room"]
 Seconds = Annotated[float, Field(ge=0.05, le=10)]
@@ -33,6 +35,7 @@ DIRECT_SECONDS = (
     0.0025  # what comes within them is no reverberation to the ear, or to a measurement
 )
 HEIGHTS = (0.6, 0.9)  # of a room, as parts of the side of a cube of its volume
+STEP_TAPS = 4096  # that the taps of a kernel are a multiple of
 LENGTHS = (1.0, 1.8)  # of a room over its width
 
 
@@ -125,8 +128,26 @@ class Reverb(SettledDegradation):
     def _heard(self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int) -> Tensor:
         # no more of an answer than the wave is long will be heard
         rows = [torch.tensor(reverberation(own, sample_rate)[: wave.shape[-1]]) for own in values]
-        kernels = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        return wave + convolve(wave, kernels)
+        if len(rows) == 1:
+            return wave + convolve(wave, _in_steps(rows))
+        # rows go together by length: the size of a transform must not hang on the other rows
+        added = torch.empty_like(wave)
+        for steps in {_steps(row) for row in rows}:
+            alike = [place for place, row in enumerate(rows) if _steps(row) == steps]
+            places = torch.tensor(alike, device=wave.device)
+            kernels = _in_steps([rows[place] for place in alike])
+            added = added.index_copy(0, places, convolve(wave[places], kernels))
+        return wave + added
+
+
+def _steps(response: Tensor) -> int:
+    return math.ceil(len(response) / STEP_TAPS)
+
+
+def _in_steps(rows: Sequence[Tensor]) -> Tensor:
+    """Answers of as many steps as kernels, (rows, taps)."""
+    taps = STEP_TAPS * _steps(rows[0])
+    return torch.stack([fit_length(row, taps) for row in rows])
 
 
 def reverberation(values: Mapping[str, Any], sample_rate: int) -> Array:

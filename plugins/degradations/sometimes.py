@@ -47,7 +47,7 @@ class Sometimes(Degradation):
     def __init__(self, config: SometimesConfig, degradation: Degradation) -> None:
         super().__init__(config)
         self.degradation = degradation
-        self.moves_time = degradation.moves_time or degradation.delay_samples != 0
+        self.moves_time = degradation.moves_time
         self.keeps_pairs = degradation.keeps_pairs and degradation.delay_samples == 0
         self.differentiable = degradation.differentiable
         self.adds_sound = degradation.adds_sound
@@ -79,6 +79,11 @@ class Sometimes(Degradation):
         places = torch.tensor(rows, device=wave.device)
         damaged = self.degradation.apply(wave[places], sets, sample_rate)
         return wave.index_copy(0, places, damaged)
+
+    def delay_of(self, parameters: Parameters, sample_rate: int) -> int:
+        """What the damage lags, and nothing where it is not done."""
+        drawn = _checked(parameters)
+        return 0 if drawn is None else self.degradation.delay_of(drawn, sample_rate)
 
 
 def _checked(parameters: Parameters) -> Mapping[str, Any] | None:

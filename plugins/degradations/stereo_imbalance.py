@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Generator, Tensor
 
-from selfremaster.core.damage import Drawn, SettledDegradation, ValueOrRange, column
+from selfremaster.core.damage import Drawn, SettledDegradation, ValueOrRange, factors
 from selfremaster.core.interfaces import ComponentConfig
 
 Decibels = Annotated[float, Field(ge=-60, le=60)]
@@ -62,5 +62,5 @@ class StereoImbalance(SettledDegradation):
     ) -> Tensor:
         """Multiply every wave by the factor of its side."""
         del sample_rate
-        half_db = column(values, "balance_db", wave) * column(values, "side", wave) / 2
-        return wave * 10 ** (half_db / 20)
+        halves = [{"half_db": own["balance_db"] * own["side"] / 2} for own in values]
+        return wave * factors(halves, "half_db", wave)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from selfremaster.core.damage import Drawn, Seed, SettledDegradation, ValueOrRange, seeded
 from selfremaster.core.interfaces import ComponentConfig
-from selfremaster.core.warping import read_at
+from selfremaster.core.warping import CROSSINGS, read_at
 
 WowPercent = Annotated[float, Field(ge=0, le=10)]
 FlutterPercent = Annotated[float, Field(ge=0, le=5)]
@@ -20,6 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 LINES = 24  # sinusoids that an irregular part is made of, over two octaves
 PIECE_SAMPLES = 1024
+BLOCK_SAMPLES = 2**18
 
 
 class WowFlutterConfig(ComponentConfig):
@@ -64,7 +65,8 @@ class WowFlutter(SettledDegradation):
 
     What is heard at a moment is read at the integral of the speed, of which each sinusoid's part
     swings about 0: the sound is early as much as it is late, percent / (200 pi hertz) seconds at
-    most (1.2 ms for 1 percent at 1.3 Hz). What is so read from before or after the wave is silent.
+    most (1.2 ms for 1 percent at 1.3 Hz); what is irregular may swing twice as far. What is so read
+    from before or after the wave is silent.
 
     Shape: wave (batch, samples) -> (batch, samples). Full scale is 1.
     Source: AES6-2008, weighted peak flutter; S. O. Rice, Mathematical Analysis of Random Noise
@@ -95,17 +97,29 @@ class WowFlutter(SettledDegradation):
         return self._read(wave, values, sample_rate)
 
     def _read(self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int) -> Tensor:
-        rows = [uneven_moments(own, wave.shape[-1], sample_rate) for own in values]
-        return read_at(wave, rows[0][None] if len(rows) == 1 else torch.stack(rows))
+        if len(values) > 1:
+            rows = zip(wave, values, strict=True)
+            return torch.cat([self._read(row[None], [own], sample_rate) for row, own in rows])
+        pieces = []
+        # in stretches: moments in float64 take twice the memory of what is read at them
+        for start in range(0, wave.shape[-1], BLOCK_SAMPLES):
+            count = min(BLOCK_SAMPLES, wave.shape[-1] - start)
+            moments = uneven_moments(values[0], count, sample_rate, start)
+            first = min(max(int(moments.min()) - CROSSINGS, 0), wave.shape[-1] - 1)
+            last = max(int(moments.max()) + CROSSINGS + 1, first)
+            pieces.append(read_at(wave[:, first : last + 1], moments[None].sub_(first)))
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-1)
 
 
-def uneven_moments(values: Mapping[str, Any], samples: int, sample_rate: int) -> Tensor:
-    """Where in the wave each sample is read, (samples,), in samples, float64."""
+def uneven_moments(
+    values: Mapping[str, Any], samples: int, sample_rate: int, first: int = 0
+) -> Tensor:
+    """Where in the wave so many samples from one on are read, (samples,), in samples, float64."""
     hertz, peak, phase = speed_lines(values)
     turning = 2 * math.pi * hertz / sample_rate
     swing = peak / turning
     # sin(a + b) as products: tables of piece beginnings and of samples within, one matrix product
-    beginnings = torch.arange(0, samples, PIECE_SAMPLES, dtype=torch.float64)[:, None]
+    beginnings = torch.arange(0, samples, PIECE_SAMPLES, dtype=torch.float64)[:, None] + first
     within = torch.arange(min(samples, PIECE_SAMPLES), dtype=torch.float64)
     angle, further = beginnings * turning + phase, turning[:, None] * within
     moments = torch.cat([swing * angle.sin(), swing * angle.cos()], dim=1) @ torch.cat(

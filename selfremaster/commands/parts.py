@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BUNDLE = "bundle"
 EXPERIMENT = "experiment"
+LONGEST_CELL = 60
 
 
 def list_parts(
@@ -106,8 +107,14 @@ def show(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="For pictures: of what is drawn by chance.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            help="For pictures: of what is drawn by chance (0).",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     without: Without = None,
     as_json: Json = False,
@@ -121,15 +128,15 @@ def show(
     from selfremaster.core.errors import ComponentError
     from selfremaster.registry.building import current
 
-    if picture or pictures or speech:
-        _check_pictured(topic, name, picture, pictures)
+    if picture or pictures or speech or seed is not None:
+        _check_pictured(topic, name, picture, pictures, speech)
     if pictures:
         table = current().table
         names = [table.find(PICTURED, name).name] if name else table.names(PICTURED)
-        show_pictures(names, pictures, speech, seed, overwrite, as_json)
+        show_pictures(names, pictures, speech, seed or 0, overwrite, as_json)
         return
     if picture and name:
-        show_picture(name, picture, speech, seed, overwrite, as_json)
+        show_picture(name, picture, speech, seed or 0, overwrite, as_json)
         return
 
     if topic == EXPERIMENT:
@@ -148,12 +155,18 @@ def show(
         described = describe_bundle_file(name)
         say_json(described) if as_json else _show_bundle(described)
     else:
+        if ":" in name:
+            bare = name.partition(":")[0]
+            pictured = (
+                f", or add --picture FILE.png to see what {name} does" if topic == PICTURED else ""
+            )
+            raise ComponentError(f"show {topic} takes a name without settings: {bare}{pictured}")
         told = describe_part(topic, name)
         say_json(told) if as_json else _show_part(told)
 
 
 def _check_pictured(
-    topic: str, name: str | None, picture: Path | None, pictures: Path | None
+    topic: str, name: str | None, picture: Path | None, pictures: Path | None, speech: Path | None
 ) -> None:
     """Raise `ComponentError` for options that ask for pictures and do not fit together."""
     from selfremaster.core.errors import ComponentError
@@ -165,7 +178,8 @@ def _check_pictured(
     if picture and pictures:
         raise ComponentError("--picture is one file, --pictures a folder; give one of them")
     if not picture and not pictures:
-        raise ComponentError("--speech is for pictures; give --picture or --pictures, too")
+        option = "--speech" if speech else "--seed"
+        raise ComponentError(f"{option} is for pictures; give --picture or --pictures, too")
     if picture and name is None:
         raise ComponentError(
             "--picture needs a name, such as clip; --pictures FOLDER draws all of them"
@@ -202,7 +216,10 @@ def _show_part(told: Mapping[str, Any]) -> None:
     say(told["text"])
     say("")
     if told["settings"]:
-        rows = [list(setting.values()) for setting in told["settings"]]
+        rows = [
+            list({**setting, "default": _short(setting["default"])}.values())
+            for setting in told["settings"]
+        ]
         say_table(["setting", "type", "default", "allowed", "what it is"], rows)
     else:
         say("It has no settings.")
@@ -213,6 +230,11 @@ def _show_part(told: Mapping[str, Any]) -> None:
             for preset, given in told["presets"].items()
         ]
         say_table(["preset", "sets"], rows)
+
+
+def _short(text: str) -> str:
+    """A cell of a table; what is longer, as whole parts are, is all there with --json."""
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 3]}..."
 
 
 def _show_experiment() -> None:

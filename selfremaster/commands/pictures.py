@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from selfremaster.core.gallery import Example
+    from selfremaster.core.interfaces import Degradation
 
 KIND = "degradation"
 PAGE = "README.md"
@@ -49,7 +50,7 @@ def show_picture(
     check_place(path, overwrite, f"picture{gallery.SUFFIX}", [speech] if speech else [])
     check_writable(path.parent)
     wave, rate = gallery.example_speech(speech)
-    drawn = gallery.picture(path, text, part, wave, rate, seed)
+    drawn = _drawn(path, text, part, wave, rate, seed)
     if as_json:
         say_json({KIND: text, "picture": path, "seed": seed, "parameters": drawn})
     else:
@@ -85,41 +86,60 @@ def show_pictures(
     page = folder / PAGE
     for path in (page, *(folder / one.file for examples in shown.values() for one in examples)):
         check_place(path, overwrite, PAGE)
-    rows = []
+    rows: dict[str, str] = {}
     with progress(False, "drawing", len(shown)) as bar:
         for number, (name, examples) in enumerate(shown.items()):
             bar.at(number, name)
             try:
                 _draw(examples, folder, wave, rate, seed)
-                rows.append(_row(name, examples))
+                rows[name] = row_of(name, examples)
             except SelfRemasterError as error:
                 failed[name] = error
     if failed and len(names) == 1:
         raise failed[names[0]]
+    if len(names) == 1:
+        rows = {**_rows_of(page), **rows}  # a page of all stays one
     with write_atomically(page) as temporary:
-        text = "\n".join([INTRODUCTION, *HEADING, *rows]) + "\n"
+        lines = [INTRODUCTION, *HEADING, *(rows[name] for name in sorted(rows))]
+        text = "\n".join(lines) + "\n"
         temporary.write_text(text, encoding="utf-8", newline="\n")
     drawn = {name: examples for name, examples in shown.items() if name not in failed}
     _tell(page, drawn, failed, as_json)
 
 
+def _rows_of(page: Path) -> dict[str, str]:
+    """The rows that a page has, by the names of degradations; none where there is no page."""
+    if not page.exists():
+        return {}
+    lines = page.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {line.split("`")[1]: line for line in lines if line.startswith("| `")}
+
+
 def _draw(examples: Sequence[Example], folder: Path, wave: Tensor, rate: int, seed: int) -> None:
-    from selfremaster.core import gallery
-    from selfremaster.core.errors import ComponentError, SelfRemasterError
-    from selfremaster.core.errors import one_line as said
     from selfremaster.registry.building import build
 
     for example in examples:
         part = build(KIND, example.spec)
-        try:
-            gallery.picture(folder / example.file, example.spec, part, wave, rate, seed)
-        except SelfRemasterError:
-            raise
-        except Exception as error:  # a stranger's, which is to cost nobody else their picture
-            raise ComponentError(f"{KIND} {example.spec}: {said(error)}") from error
+        _drawn(folder / example.file, example.spec, part, wave, rate, seed)
 
 
-def _row(name: str, examples: Sequence[Example]) -> str:
+def _drawn(
+    path: Path, spec: str, part: Degradation, wave: Tensor, rate: int, seed: int
+) -> dict[str, Any]:
+    """Draw one picture; what a stranger's part raises is told in one line."""
+    from selfremaster.core import gallery
+    from selfremaster.core.errors import ComponentError, SelfRemasterError
+    from selfremaster.core.errors import one_line as said
+
+    try:
+        return gallery.picture(path, spec, part, wave, rate, seed)
+    except SelfRemasterError:
+        raise
+    except Exception as error:  # a stranger's, which is to cost nobody else their picture
+        raise ComponentError(f"{KIND} {spec}: {said(error)}") from error
+
+
+def row_of(name: str, examples: Sequence[Example]) -> str:
     """A degradation as a row of the page."""
     from selfremaster.commands.parts import describe_part
 
