@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
-AT_ONCE_SAMPLES = 2**20  # of all blocks that are transformed together
+AT_ONCE_SAMPLES = 2**18  # of all blocks that are transformed together
 BLOCK_SAMPLES = 2**16  # what is worked on at once: small enough to stay near the processor
 QUIETEST = 1e-9  # of its largest value: where the answer of a filter is taken to have ended
 LEAST_GAIN_DB = -160.0
@@ -119,6 +119,8 @@ def convolve(wave: Tensor, kernels: Tensor, origin: int = 0) -> Tensor:
     response = torch.fft.rfft(kernels, size)[:, None]
     # blocks are transformed together: to prepare for a size takes longer than a transform of it
     blocks = min(max(rows // max(len(wave), 1), 1), math.ceil(samples / step))
+    learning = torch.is_grad_enabled() and (wave.requires_grad or kernels.requires_grad)
+    whole = wave.new_empty(0 if learning else len(wave), samples)
     pieces = []
     for start in range(0, samples, blocks * step):
         count = min(blocks, math.ceil((samples - start) / step))
@@ -129,8 +131,12 @@ def convolve(wave: Tensor, kernels: Tensor, origin: int = 0) -> Tensor:
         windows = heard.unfold(-1, size, step) if count > 1 else heard[:, None]
         spectrum = torch.fft.rfft(windows)
         answer = torch.fft.irfft(spectrum * response, size)[..., taps - 1 :]
-        pieces.append(answer.flatten(1)[:, : samples - start].to(wave.dtype))
-    return torch.cat(pieces, dim=-1)
+        piece = answer.flatten(1)[:, : samples - start]
+        if learning:
+            pieces.append(piece.to(wave.dtype))
+        else:  # without all pieces and the whole in memory at once
+            whole[:, start : start + piece.shape[-1]] = piece
+    return torch.cat(pieces, dim=-1) if learning else whole
 
 
 def _good_size(least: int) -> int:
