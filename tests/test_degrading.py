@@ -195,11 +195,13 @@ def test_a_process_that_is_killed_is_one_line(
 
 
 INTERRUPTED = """
+import signal
 import sys
 from pathlib import Path
 from tests.ending import end_processes, ending, write_files
 from selfremaster.core.degrading import degrade_files
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background would ignore it
 count = 0
 planned = write_files(Path(sys.argv[1]), 9)
 try:
