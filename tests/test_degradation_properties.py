@@ -12,15 +12,16 @@ from torch import Tensor
 import selfremaster as sr
 from selfremaster.core.interfaces import Degradation
 from selfremaster.core.promises.degradations import PROMISES
+from tests.ranges import RANGES
 from tests.strategies import recordings, seeds
-from tests.test_promises import RANGES, names
 
+NAMES = [info.name for info in sr.list_components("degradation")]
 EXAMPLES = int(os.environ.get("SELFREMASTER_EXAMPLES", "200"))
 ON_WAVES = [promise for promise in PROMISES if "wave" in promise.__annotations__]
 ON_DRAWS = [promise for promise in PROMISES if "wave" not in promise.__annotations__]
 
 
-@pytest.fixture(scope="module", params=[*names("degradation"), *RANGES])
+@pytest.fixture(scope="module", params=[*NAMES, *RANGES])
 def degradation(request: pytest.FixtureRequest) -> Degradation:
     part: Degradation = sr.build("degradation", request.param)
     return part

@@ -23,7 +23,7 @@ from selfremaster.registry.assembling import assemble
 from selfremaster.registry.building import component_class
 from selfremaster.registry.runs import train
 from tests import tiny
-from tests.test_promises import RANGES
+from tests.ranges import RANGES
 
 SAMPLES = 2048
 FRAMES = 12
