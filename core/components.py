@@ -240,6 +240,7 @@ MetricSpec = Annotated[ComponentSpec, PartOf("metric")]
 ObjectiveSpec = Annotated[ComponentSpec, PartOf("objective")]
 VocoderSpec = Annotated[ComponentSpec, PartOf("vocoder")]
 DegradationSpec = Annotated[ComponentSpec, PartOf("degradation")]
+RestorerSpec = Annotated[ComponentSpec, PartOf("restorer")]
 ModelReference = Annotated[str, PartOf("model")]
 
 

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from copy import deepcopy
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError
 from torch import Generator, Tensor
@@ -26,6 +28,7 @@ SEEDS = 2**31
 LOUDEST = 2.0**40  # times full scale: what is louder is brought down before anything is done to it
 LOUD_DB = 30.0  # below the loud frames begins what is a pause
 FRAME_SECONDS = 0.02
+HALF = (torch.float16, torch.bfloat16)
 WITH_DOUBLES = ("cpu", "cuda")  # devices whose chance is asked for float64, which not all have
 
 
@@ -73,13 +76,18 @@ Seed = Annotated[
 Measure = Literal["rms", "speech", "magnitude"]
 
 
-def draw_settings(config: ComponentConfig, generator: Generator) -> dict[str, Any]:
-    """All settings as plain JSON values, with one value drawn from each range or list of choices.
+def draw_settings(
+    plain: Mapping[str, Any], marks: Mapping[str, Drawn], generator: Generator
+) -> dict[str, Any]:
+    """Settings as plain JSON values, with one value drawn from each range or list of choices.
 
     A seed that is none is drawn, too. Other settings take nothing from the generator.
     """
-    drawn = config.model_dump(mode="json")
-    for name, mark in _marks(config).items():
+    drawn: dict[str, Any] = {
+        name: deepcopy(value) if isinstance(value, (list, dict)) else value
+        for name, value in plain.items()
+    }
+    for name, mark in marks.items():
         if mark.how == "seed":
             drawn[name] = draw_seed(generator) if drawn[name] is None else drawn[name]
         elif isinstance(drawn[name], list):
@@ -93,11 +101,16 @@ def settle(config: ComponentConfig, parameters: Mapping[str, Any]) -> dict[str, 
     Raises `ComponentError` for a parameter that is unknown or out of range, and for a setting that
     is a range while no parameter says which value of it was drawn.
     """
+    sort = type(config)
     try:
-        settled = type(config).model_validate({**config.model_dump(), **parameters})
+        # what is drawn has every setting; as many that are not are refused for what they are
+        whole = len(parameters) == len(sort.model_fields)
+        settled = sort.model_validate(
+            dict(parameters) if whole else {**config.model_dump(), **parameters}
+        )
     except ValidationError as error:
-        raise ComponentError(f"bad parameters: {describe(error, type(config))}") from None
-    values = dict(settled)
+        raise ComponentError(f"bad parameters: {describe(error, sort)}") from None
+    values = dict(vars(settled))
     for name, mark in _marks(config).items():
         if mark.how == "seed" and values[name] is None:
             raise ComponentError(
@@ -134,7 +147,41 @@ class SettledDegradation(Degradation):
     def draw(self, generator: Generator, sample_rate: int) -> dict[str, Any]:
         """The settings, with one value drawn from each range or list of choices."""
         del sample_rate
-        return draw_settings(self.config, generator)
+        return draw_settings(self._plain, _marks(self.config), generator)
+
+    @cached_property
+    def _plain(self) -> dict[str, Any]:
+        """The settings as JSON has them."""
+        return self.config.model_dump(mode="json")
+
+    @cached_property
+    def _checked(self) -> dict[str, Any] | None:
+        """The checked settings, where there is nothing to draw, or but a seed, which is 0 here."""
+        undrawn = {
+            name
+            for name, mark in _marks(self.config).items()
+            if isinstance(self._plain[name], list)
+            or (mark.how == "seed" and self._plain[name] is None)
+        }
+        if not undrawn <= {"seed"}:
+            return None
+        return settle(self.config, {**self._plain, **dict.fromkeys(undrawn, 0)})
+
+    def _settle(self, parameters: Parameters) -> Mapping[str, Any]:
+        """The settings with the given parameters in their place, checked.
+
+        What differs by no more than a seed from settings that were checked needs no second look.
+        """
+        if self._checked is None:
+            return settle(self.config, parameters)
+        if "seed" not in self._plain:
+            known = parameters == self._plain
+            return self._checked if known else settle(self.config, parameters)
+        seed = parameters.get("seed")
+        in_range = type(seed) is int and 0 <= seed < SEEDS
+        if in_range and parameters == {**self._plain, "seed": seed}:
+            return {**self._checked, "seed": seed}
+        return settle(self.config, parameters)
 
     def draw_channels(
         self, generator: Generator, sample_rate: int, channels: int
@@ -153,9 +200,10 @@ class SettledDegradation(Degradation):
         """Damage each wave with its own, checked values."""
         if wave.numel() == 0:
             return wave.clone()
-        alike = all(given == parameters[0] for given in parameters[1:])
-        values = [settle(self.config, given) for given in (parameters[:1] if alike else parameters)]
-        exact = wave.float() if wave.dtype in (torch.float16, torch.bfloat16) else wave
+        first, *others = parameters
+        alike = all(given == first for given in others) if others else True
+        values = [self._settle(given) for given in ([first] if alike else parameters)]
+        exact = wave.float() if wave.dtype in HALF else wave
         factor = None if self.takes_any_level else _taming(exact)
         given = exact if factor is None else exact * factor
         if alike:
@@ -165,11 +213,12 @@ class SettledDegradation(Degradation):
         if factor is not None and self.scales:
             limit = torch.finfo(wave.dtype).max
             damaged = damaged.maximum(-limit * factor).minimum(limit * factor) / factor
-        levels = [own.get("peak_db") for own in values]
-        if alike or len(set(levels)) == 1:
-            damaged = to_peak(damaged, levels[0])
-        else:
-            rows = [to_peak(row[None], own) for row, own in zip(damaged, levels, strict=True)]
+        if alike:
+            damaged = to_peak(damaged, values[0].get("peak_db"))
+        elif any(own.get("peak_db") is not None for own in values):
+            rows = [
+                to_peak(row[None], own["peak_db"]) for row, own in zip(damaged, values, strict=True)
+            ]
             damaged = torch.cat(rows)
         return back_to(damaged, wave) if damaged.dtype != wave.dtype else damaged
 
@@ -282,8 +331,18 @@ def back_to(wave: Tensor, like: Tensor) -> Tensor:
 
 def peak(wave: Tensor) -> Tensor:
     """The largest magnitude of each item, (batch, samples) -> (batch, 1)."""
+    if wave.device.type == "cpu" and wave.dtype not in HALF and not asks_gradient(wave):
+        rows = wave.numpy(force=True)  # which is quicker at this
+        return torch.from_numpy(
+            np.maximum(rows.max(-1, keepdims=True), -rows.min(-1, keepdims=True))
+        )
     # without a second wave in memory
     return torch.maximum(wave.amax(dim=-1, keepdim=True), -wave.amin(dim=-1, keepdim=True))
+
+
+def asks_gradient(wave: Tensor) -> bool:
+    """Whether what is made of the wave is to send it a gradient."""
+    return wave.requires_grad and torch.is_grad_enabled()
 
 
 def over_peak(wave: Tensor) -> tuple[Tensor, Tensor]:

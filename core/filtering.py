@@ -5,15 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.fft
 import torch
 from numpy.typing import NDArray
 from scipy.signal import sosfilt
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
-from torch.nn import functional
 
-AT_ONCE_SAMPLES = 2**18  # of all blocks that are transformed together
+AT_ONCE_SAMPLES = 2**17  # of all blocks that are transformed together
 BLOCK_SAMPLES = 2**16  # what is worked on at once: small enough to stay near the processor
+LEAST_TRANSFORMED = 2**12  # samples of a block, for short kernels
 QUIETEST = 1e-9  # of its largest value: where the answer of a filter is taken to have ended
 LEAST_GAIN_DB = -160.0
 
@@ -104,7 +105,8 @@ def convolve(wave: Tensor, kernels: Tensor, origin: int = 0) -> Tensor:
     samples, taps = wave.shape[-1], kernels.shape[-1]
     exact = wave.dtype if wave.device.type == "mps" else torch.float64
     kernels = kernels.to(wave.device, exact)
-    shortest = min(samples + taps - 1, max(4 * taps, BLOCK_SAMPLES // 4))
+    longest = min(4 * taps, max(2 * taps, BLOCK_SAMPLES))
+    shortest = min(samples + taps - 1, max(longest, LEAST_TRANSFORMED))
     size = _good_size(max(shortest, 2))
     rows = max(AT_ONCE_SAMPLES // size, 1)
     if len(wave) > rows:
@@ -116,27 +118,58 @@ def convolve(wave: Tensor, kernels: Tensor, origin: int = 0) -> Tensor:
         parts = zip(torch.split(wave, rows), split, strict=True)
         return torch.cat([convolve(part, own, origin) for part, own in parts])
     step = size - taps + 1
-    response = torch.fft.rfft(kernels, size)[:, None]
     # blocks are transformed together: to prepare for a size takes longer than a transform of it
     blocks = min(max(rows // max(len(wave), 1), 1), math.ceil(samples / step))
     learning = torch.is_grad_enabled() and (wave.requires_grad or kernels.requires_grad)
+    to_spectrum, to_wave = _transforms(size, remembered=wave.device.type == "cpu" and not learning)
+    response = to_spectrum(kernels, size)[:, None]
     whole = wave.new_empty(0 if learning else len(wave), samples)
     pieces = []
     for start in range(0, samples, blocks * step):
         count = min(blocks, math.ceil((samples - start) / step))
         first, length = start + origin - taps + 1, (count - 1) * step + size
-        heard = wave[:, max(first, 0) : max(first + length, 0)].to(exact)
+        there = wave[:, max(first, 0) : max(first + length, 0)]
         before = min(max(-first, 0), length)
-        heard = functional.pad(heard, (before, length - before - heard.shape[-1]))
+        heard = wave.new_zeros(len(wave), length, dtype=exact)
+        heard[:, before : before + there.shape[-1]] = there
         windows = heard.unfold(-1, size, step) if count > 1 else heard[:, None]
-        spectrum = torch.fft.rfft(windows)
-        answer = torch.fft.irfft(spectrum * response, size)[..., taps - 1 :]
-        piece = answer.flatten(1)[:, : samples - start]
+        spectrum = to_spectrum(windows, size)
+        spectrum = spectrum * response if learning else spectrum.mul_(response)
+        answer = to_wave(spectrum, size)[..., taps - 1 :]
         if learning:
-            pieces.append(piece.to(wave.dtype))
+            pieces.append(answer.flatten(1)[:, : samples - start].to(wave.dtype))
         else:  # without all pieces and the whole in memory at once
-            whole[:, start : start + piece.shape[-1]] = piece
+            _put(answer, whole[:, start : start + count * step])
     return torch.cat(pieces, dim=-1) if learning else whole
+
+
+Transform = Callable[[Tensor, int], Tensor]
+
+
+def _transforms(size: int, remembered: bool) -> tuple[Transform, Transform]:
+    """To the spectrum and back, by what is quickest at blocks of a size."""
+    if size <= LEAST_TRANSFORMED or not remembered:
+        return torch.fft.rfft, torch.fft.irfft
+    # torch prepares anew for each transform, which takes long for large ones; scipy remembers
+    return _by_scipy(scipy.fft.rfft), _by_scipy(scipy.fft.irfft)
+
+
+def _by_scipy(transform: Callable[..., NDArray[Any]]) -> Transform:
+    def work(given: Tensor, size: int) -> Tensor:
+        rows = given.numpy(force=True)
+        return torch.from_numpy(transform(rows, size, workers=torch.get_num_threads()))
+
+    return work
+
+
+def _put(blocks: Tensor, whole: Tensor) -> None:
+    """Write blocks (batch, blocks, step) one after another, as far as there is room."""
+    full, rest = divmod(whole.shape[-1], blocks.shape[-1])
+    if full:
+        room = whole[:, : whole.shape[-1] - rest]
+        room.view(len(room), full, blocks.shape[-1]).copy_(blocks[:, :full])
+    if rest:
+        whole[:, whole.shape[-1] - rest :] = blocks[:, full, :rest]
 
 
 def _good_size(least: int) -> int:

@@ -328,6 +328,8 @@ class Degradation(Component):
             raise ComponentError(
                 f"{len(sets)} parameter sets for {len(wave)} waves; give one, or one each"
             )
+        if not torch.is_autocast_enabled(wave.device.type):
+            return self.apply_each(wave, sets, sample_rate)
         # mixed precision is for networks; a filter or a resampler would be heard to round
         with torch.autocast(wave.device.type, enabled=False):
             return self.apply_each(wave, sets, sample_rate)
@@ -483,17 +485,40 @@ class Objective(Component, nn.Module):
         return named
 
 
+class Policy(NamedTuple):
+    """What a metric does about rate, level and lag before it measures.
+
+    >>> str(Policy(rate_hz=16000, gain="removed", lag="counts"))
+    'at 16000 Hz; gain is taken out; lag counts'
+    """
+
+    rate_hz: int | None = None  # both waves are brought to it; none: measured at their own rate
+    gain: Literal["removed", "counts"] = "counts"  # whether an estimate twice as loud scores alike
+    lag: Literal["removed", "counts"] = "counts"  # whether a late estimate scores alike
+
+    def __str__(self) -> str:
+        """In words, for reports."""
+        rate = "at the rate of the waves" if self.rate_hz is None else f"at {self.rate_hz} Hz"
+        words = {"removed": "is taken out", "counts": "counts"}
+        return f"{rate}; gain {words[self.gain]}; lag {words[self.lag]}"
+
+
 class Metric(Component):
     """Give named numbers that say how good a wave is.
 
-    ``directions`` says for each of the numbers whether "higher" or "lower" is better.
-    `compute` takes waves (samples,) at one rate in Hz; ``needs_reference`` parts raise
+    ``directions`` says for each of the numbers whether "higher" or "lower" is better, ``ideal``
+    what a wave scores against itself (numbers without an ideal are left out), `policy` what is done
+    about rate, gain and lag, and ``packages`` which others' programs measure (their versions are
+    reported). `compute` takes waves (samples,) at one rate in Hz; ``needs_reference`` parts raise
     `ComponentError` without a reference. The longer wave is cut to the shorter one.
     """
 
     kind = "metric"
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {}
+    ideal: ClassVar[Mapping[str, float]] = {}
+    packages: ClassVar[tuple[str, ...]] = ()
     needs_reference: ClassVar[bool] = True
+    policy: Policy = Policy()  # an instance may have its own, after its settings
 
     def __init__(self, config: ComponentConfig) -> None:
         self.config = config

@@ -31,11 +31,14 @@ def white_noise(seeds: Sequence[int], samples: int, like: Tensor) -> Tensor:
 
     Shape: -> (seeds, samples), dtype and device of ``like``.
     """
-    whole = math.ceil(samples / NOISE_STEP) * NOISE_STEP
-    rows = torch.empty(len(seeds), whole, dtype=torch.float32)
+    even = samples // NOISE_STEP * NOISE_STEP
+    rows = torch.empty(len(seeds), samples, dtype=torch.float32)
     for row, seed in zip(rows, seeds, strict=True):
-        row.normal_(generator=seeded(seed))
-    return rows[:, :samples].to(like)
+        generator = seeded(seed)
+        row[:even].normal_(generator=generator)
+        if even < samples:
+            row[even:] = torch.empty(NOISE_STEP).normal_(generator=generator)[: samples - even]
+    return rows.to(like)
 
 
 def shaped_noise(seeds: Sequence[int], samples: int, gain: Tensor, like: Tensor) -> Tensor:

@@ -30,7 +30,8 @@ def test_convolution_by_blocks_is_convolution(
     wave = torch.randn(batch, samples, dtype=torch.float64, generator=generator)
     kernels = torch.randn(batch if own else 1, taps, dtype=torch.float64, generator=generator)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filtering, "BLOCK_SAMPLES", 256)  # many blocks of few samples
+        patch.setattr(filtering, "BLOCK_SAMPLES", 64)  # many blocks of few samples
+        patch.setattr(filtering, "LEAST_TRANSFORMED", 64)
         patch.setattr(filtering, "AT_ONCE_SAMPLES", at_once)
         found = convolve(wave, kernels, origin)
     for row, sound in enumerate(wave):
@@ -43,5 +44,14 @@ def test_the_gradient_of_convolution_agrees_with_differences() -> None:
     wave = torch.randn(2, 40, dtype=torch.float64, generator=generator, requires_grad=True)
     kernels = torch.randn(2, 5, dtype=torch.float64, generator=generator, requires_grad=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(filtering, "BLOCK_SAMPLES", 64)
+        patch.setattr(filtering, "LEAST_TRANSFORMED", 16)
         assert torch.autograd.gradcheck(lambda *given: convolve(*given, 2), (wave, kernels))
+
+
+@pytest.mark.parametrize("taps", [50, 3000, 20_000])
+def test_a_wave_that_learns_sounds_as_one_that_does_not(taps: int) -> None:
+    generator = Generator().manual_seed(2)
+    wave = torch.randn(2, 90_001, dtype=torch.float64, generator=generator)
+    kernels = torch.randn(2, taps, dtype=torch.float64, generator=generator)
+    learned = convolve(wave.clone().requires_grad_(), kernels, 7).detach()
+    torch.testing.assert_close(convolve(wave, kernels, 7), learned, rtol=0, atol=1e-10)

@@ -1,5 +1,8 @@
 """What all degradations share: chance of any device, and levels beyond all sense."""
 
+import json
+from typing import Any
+
 import pytest
 import torch
 from torch import Generator
@@ -7,6 +10,7 @@ from torch import Generator
 import selfremaster as sr
 from selfremaster.core import damage
 from selfremaster.core.damage import draw_chance
+from selfremaster.core.errors import ComponentError
 from selfremaster.core.promises.inputs import speech_like
 
 
@@ -39,3 +43,33 @@ def test_twice_as_loud_in_is_twice_as_loud_out_however_loud(spec: str, level: fl
     wanted = part.apply(wave, drawn, 22050)
     found = part.apply(level * wave, drawn, 22050)
     torch.testing.assert_close(found / level, wanted, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "parameters"),
+    [
+        ("gain", {"gain_db": -6.0, "peak_db": None, "seed": 3}),
+        ("polarity", {"seed": 3}),
+        ("bit-depth", {"seed": -1}),
+        ("bit-depth", {"seed": 2**31}),
+        ("bit-depth", {"seed": None}),
+        ("bit-depth:seed=1", {"bits": 1}),
+    ],
+)
+def test_parameters_near_to_settings_that_are_known_are_looked_at(
+    spec: str, parameters: dict[str, Any]
+) -> None:
+    part = sr.build("degradation", spec)
+    wave = speech_like(100)
+    part(wave, Generator().manual_seed(1))
+    with pytest.raises(ComponentError, match=next(reversed(parameters))):
+        part.apply(wave, {**part.draw(Generator().manual_seed(1), 22050), **parameters})
+
+
+def test_what_is_done_to_drawn_parameters_does_not_reach_the_part() -> None:
+    part = sr.build("degradation", "reverb:kind=room,size_m=[4,3,2]")
+    drawn = part.draw(Generator().manual_seed(1), 22050)
+    wanted = json.dumps(drawn)
+    drawn["size_m"].append(1.0)
+    drawn["kind"] = "decay"
+    assert json.dumps(part.draw(Generator().manual_seed(1), 22050)) == wanted

@@ -56,6 +56,16 @@ def rms(wave: Tensor) -> float:
 
 
 @given(bits=st.integers(2, 24), wave=waves(max_samples=3000))
+def test_waves_damaged_alike_are_rounded_as_each_alone(bits: int, wave: Tensor) -> None:
+    part: Degradation = sr.build("degradation", "bit-depth:seed=0")
+    other = {"bits": 2 if bits > 2 else 3}
+    each = part.apply(torch.cat([wave, wave]), [{"bits": bits}] * len(wave) + [other] * len(wave))
+    alike = part.apply(wave, {"bits": bits})
+    assert torch.equal(alike, each[: len(wave)])
+    assert not torch.signbit(alike[alike == 0]).any()
+
+
+@given(bits=st.integers(2, 24), wave=waves(max_samples=3000))
 def test_samples_are_whole_steps_within_what_so_many_bits_hold(bits: int, wave: Tensor) -> None:
     steps = degrade("bit-depth", wave.double(), bits=bits) * 2 ** (bits - 1)
     assert torch.equal(steps, steps.round())

@@ -20,6 +20,7 @@ from selfremaster.core.damage import (
 from selfremaster.core.interfaces import ComponentConfig
 
 Bits = Annotated[int, Field(ge=2, le=24)]
+LEAST_LARGE = 3.0  # a number that stays among those of the same digits when 1 is added or taken
 Dither = Literal["none", "rectangular", "triangular"]
 
 
@@ -74,6 +75,17 @@ class BitDepth(SettledDegradation):
         super().__init__(config)
         # half a step is rounded to zero; only noise that is wider is heard in silence
         self.adds_sound = "triangular" in config.dither
+
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
+        """Round every wave to the same number of bits."""
+        if values["dither"] != "none":
+            return self.damage_each(wave, [values] * len(wave), sample_rate)
+        step = 2.0 ** (1 - values["bits"])
+        # of a number so large a step is the last digit
+        large = 1.5 * step / torch.finfo(wave.dtype).eps
+        if large < LEAST_LARGE:
+            return self.damage_each(wave, [values] * len(wave), sample_rate)
+        return wave.detach().clamp(-1, 1 - step).add_(large).sub_(large)
 
     def damage_each(
         self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int

@@ -12,6 +12,7 @@ from selfremaster.core.damage import (
     PeakDb,
     SettledDegradation,
     ValueOrRange,
+    asks_gradient,
     column,
     peak,
 )
@@ -68,5 +69,12 @@ class Clip(SettledDegradation):
             counts = torch.tensor(signed, device=wave.device)[:, None] & (highest > 0)
             level = highest.where(counts, level)
         level = column(values, "ratio", wave) * level
-        # several times as fast as to clamp by a tensor
-        return torch.minimum(torch.maximum(wave, -level), level)
+        if wave.device.type != "cpu" or asks_gradient(wave):
+            # several times as fast as to clamp by a tensor
+            return torch.minimum(torch.maximum(wave, -level), level)
+        if wave.shape[0] == 1:
+            return wave.clamp(-level.item(), level.item())
+        clipped = torch.empty_like(wave)
+        for row, target, own in zip(wave, clipped, level[:, 0].tolist(), strict=True):
+            torch.clamp(row, -own, own, out=target)
+        return clipped

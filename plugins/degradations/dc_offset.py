@@ -73,6 +73,13 @@ class DcOffset(SettledDegradation):
         """An offset and a drift for each channel."""
         return [self.draw(generator, sample_rate) for _ in range(channels)]
 
+    def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
+        """Add the same offset to every wave."""
+        if values["drift"]:
+            return self.damage_each(wave, [values] * len(wave), sample_rate)
+        offset: float = values["offset"]
+        return wave + offset
+
     def damage_each(
         self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
     ) -> Tensor:

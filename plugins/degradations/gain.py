@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -42,15 +43,24 @@ class Gain(SettledDegradation):
     Config = GainConfig
     config: GainConfig
     differentiable = True
+    takes_any_level = True
 
     def damage_each(
         self, wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int
     ) -> Tensor:
         """Multiply every wave by its own factor."""
         del sample_rate
-        return wave * factors(values, "gain_db", wave)
+        return _within(wave * factors(values, "gain_db", wave), values)
 
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Multiply every wave by the same factor."""
         del sample_rate
-        return wave * factors([values], "gain_db", wave)
+        return _within(wave * 10 ** (values["gain_db"] / 20), [values])
+
+
+def _within(louder: Tensor, values: Sequence[Mapping[str, Any]]) -> Tensor:
+    """What is louder than a number can be is as loud as it can be; others need no look."""
+    if all(own["gain_db"] <= 0 for own in values):
+        return louder
+    limit = torch.finfo(louder.dtype).max
+    return louder.clamp_(-limit, limit)

@@ -34,7 +34,7 @@ Decibels = Annotated[float, Field(ge=-60, le=120)]
 Colour = Literal["white", "pink", "brown"]
 SLOPES = {"pink": -1, "brown": -2}
 MARGIN_SAMPLES = 256  # before and after a stretch: as far as a resampler looks
-FAINTEST = 1e-30  # level of a noise; what is fainter is silence and stays so
+FAINTEST = 1e-15  # level of a noise, whose peak is about 1 if it is not silence
 
 
 class NoiseConfig(ComponentConfig):
@@ -133,9 +133,9 @@ class Noise(SettledDegradation):
             for sort, places in sorts.items():
                 rows = [values[place] for place in places]
                 noise[places] = _noise(rows, sort, wave, sample_rate)
-        # in two steps: both numbers together may be beyond float32
-        noise /= _own_levels(noise, values).clamp(min=FAINTEST)
-        return wave + noise.mul_(wanted)
+        noise.mul_(wanted / _own_levels(noise, values).clamp(min=FAINTEST))
+        # a part of something longer is not handed on
+        return noise.add_(wave) if noise.is_contiguous() else wave + noise
 
 
 def _alike(values: Sequence[Mapping[str, Any]], *names: str) -> dict[tuple[Any, ...], list[int]]:
@@ -148,10 +148,19 @@ def _alike(values: Sequence[Mapping[str, Any]], *names: str) -> dict[tuple[Any, 
 
 def _levels(wave: Tensor, values: Sequence[Mapping[str, Any]], sample_rate: int) -> Tensor:
     """The level that each wave's noise is to have, (batch, 1)."""
-    level = wave.new_empty(len(wave), 1)
-    for (measure, floor_db), places in _alike(values, "level", "floor_db").items():
-        rows = wave if len(places) == len(wave) else wave[places]
-        level[places] = level_of(rows, measure, sample_rate, floor_db)
+    sorts = _alike(values, "level", "floor_db")
+    parts = [
+        (
+            places,
+            level_of(wave if len(sorts) == 1 else wave[places], measure, sample_rate, floor_db),
+        )
+        for (measure, floor_db), places in sorts.items()
+    ]
+    level = parts[0][1]
+    if len(parts) > 1:
+        level = torch.empty_like(wave[:, :1])
+        for places, own in parts:
+            level[places] = own
     return level / factors(values, "snr_db", wave)
 
 

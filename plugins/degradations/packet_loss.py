@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from selfremaster.core.damage import (
     Drawn,
@@ -90,15 +91,17 @@ class PacketLoss(SettledDegradation):
         size = max(1, round(values["packet_ms"] * sample_rate / 1000))
         count = math.ceil(wave.shape[-1] / size)
         lost = lost_packets(values["seed"], values["loss_percent"], values["burst_packets"], count)
-        if not lost.any():
-            return wave.clone()
         heard = wave.clone()
         gaps = lost.nonzero()[:, 0]
-        last = last_arrived(lost)[gaps]
-        gain = torch.zeros(len(gaps), size)
-        if values["concealment"] == "repeat":
-            gain = fades(gaps - last, size, sample_rate) * (last >= 0)[:, None]
         whole = wave.shape[-1] // size
+        if values["concealment"] == "silence":
+            if lost[-1]:  # the last packet, cut short
+                heard[:, whole * size :] = 0
+            packets = heard[:, : whole * size].view(len(wave), whole, size)
+            packets.index_fill_(1, gaps[gaps < whole].to(wave.device), 0)
+            return heard
+        last = last_arrived(lost)[gaps]
+        gain = fades(gaps - last, size, sample_rate) * (last >= 0)[:, None]
         if lost[-1] and whole < count:  # the last packet, cut short
             before, rest = max(int(last[-1]), 0) * size, wave.shape[-1] - whole * size
             heard[:, whole * size :] = wave[:, before : before + rest] * gain[-1, :rest].to(wave)
@@ -125,28 +128,21 @@ def lost_packets(seed: int, loss_percent: float, burst_packets: float, count: in
         return torch.full((count,), loss == 1)
     # bad and good last burst and burst * (1 - loss) / loss packets on average, one at least
     burst = max(burst_packets, loss / (1 - loss))
-    means = torch.tensor([burst, burst * (1 - loss) / loss], dtype=torch.float64).clamp(max=LONGEST)
+    means = {True: burst, False: burst * (1 - loss) / loss}
+    stays = {bad: math.log(max(1 - 1 / min(mean, LONGEST), 1e-300)) for bad, mean in means.items()}
     generator = seeded(seed)
-    begins_bad = float(torch.rand((), generator=generator, dtype=torch.float64)) < loss
-    if not begins_bad:
-        means = means.flip(0)
-    runs, total = [], 0
-    while total < count:
-        runs.append(_run_lengths(means, generator))
-        total += int(runs[-1].sum())
-    lengths = torch.cat(runs)
-    bad = (torch.arange(len(lengths)) % 2 == 0) == begins_bad
-    # no run needs to go on beyond the end
-    before = (lengths.cumsum(0) - lengths).clamp(max=count)
-    return bad.repeat_interleave(lengths.minimum(count - before))[:count]
-
-
-def _run_lengths(means: Tensor, generator: Generator) -> Tensor:
-    """Lengths of runs by turns, geometrically spread about two means, 1 at least; (RUNS,)."""
-    stay = 1 - 1 / means
-    chance = torch.rand(RUNS // 2, 2, generator=generator, dtype=torch.float64)
-    longer = torch.log1p(-chance) / stay.clamp(min=1e-300).log()
-    return (1 + longer.floor().clamp(max=2.0**40)).long().flatten()
+    bad = float(torch.rand((), generator=generator, dtype=torch.float64)) < loss
+    lost = np.zeros(count, dtype=bool)
+    place = 0
+    while place < count:
+        # by turns bad and good, for times that are geometrically spread
+        for chance in torch.rand(RUNS, generator=generator, dtype=torch.float64).tolist():
+            end = place + 1 + min(int(math.log1p(-chance) / stays[bad]), count)
+            lost[place:end] = bad
+            place, bad = end, not bad
+            if place >= count:
+                break
+    return torch.from_numpy(lost)
 
 
 def last_arrived(lost: Tensor) -> Tensor:

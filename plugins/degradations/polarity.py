@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from selfremaster.core.damage import SettledDegradation
@@ -35,4 +36,4 @@ class Polarity(SettledDegradation):
     def damage(self, wave: Tensor, values: Mapping[str, Any], sample_rate: int) -> Tensor:
         """Turn every wave upside down; silence does not become -0."""
         del values, sample_rate
-        return 0 - wave
+        return torch.rsub(wave, 0)
