@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from selfremaster.core import audio
+from selfremaster.core import audio, layouts
 from selfremaster.core.errors import AudioError, ExperimentError, SelfRemasterError
 from selfremaster.core.files import write_atomically
 from selfremaster.core.splits import SPLITS, Kind, check_settings, draw_splits
@@ -199,8 +199,12 @@ def build(
     fractions: Sequence[float] = DEFAULT_FRACTIONS,
     seed: int = 0,
     speaker_depth: int = 1,
+    layout: str | None = None,
 ) -> Manifest:
     """Make the manifest of a folder of sound files, each gone through from end to end.
+
+    Of a published corpus, whose ``layout`` is known, files, speakers and splits are as `layouts`
+    says, and only the seed counts of the other settings. Of other folders:
 
     The speaker is the folder that the file lies in, counted from the top by ``speaker_depth``; in a
     corpus of a single speaker a file at the top has the corpus's own name as its speaker.
@@ -224,12 +228,19 @@ def build(
     check_settings(kind, fractions)
     if not root.is_dir():
         raise ExperimentError(f"{root}: not a folder; name the folder of the corpus")
-    found = audio.find_audio(root)
-    drawn = draw_rows([(root, place) for _, place in found], kind, fractions, seed, speaker_depth)
-    described = _describe([(file, place.as_posix()) for file, place in found])
+    if layout is not None:
+        listed = layouts.read(layout, root, seed=seed)
+        drawn = {row.path: (row.split, row.speaker) for row in listed}
+        found = [(root / row.path, row.path) for row in listed]
+    else:
+        places = audio.find_audio(root)
+        drawn = draw_rows(
+            [(root, place) for _, place in places], kind, fractions, seed, speaker_depth
+        )
+        found = [(file, place.as_posix()) for file, place in places]
     items = [
         Item(name, *drawn[name], info.seconds, info.sample_rate, info.channels, digest)
-        for name, info, digest in described
+        for name, info, digest in _describe(found)
     ]
     return Manifest(root, tuple(sorted(items, key=lambda item: item.path)))
 

@@ -84,7 +84,8 @@ def mel_filterbank(
     corners = slaney_mel_to_hz(
         torch.linspace(0, 1, bands + 2, dtype=torch.float64) * (limits[1] - limits[0]) + limits[0]
     )
-    bins = torch.linspace(0, sample_rate / 2, size // 2 + 1, dtype=torch.float64)
+    highest_hz = sample_rate * (size // 2) / size  # half the rate, or less for an odd size
+    bins = torch.linspace(0, highest_hz, size // 2 + 1, dtype=torch.float64)
     rising = (bins - corners[:-2, None]) / (corners[1:-1] - corners[:-2])[:, None]
     falling = (corners[2:, None] - bins) / (corners[2:] - corners[1:-1])[:, None]
     triangles = torch.minimum(rising, falling).clamp(min=0)

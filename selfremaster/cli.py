@@ -10,10 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from selfremaster.commands.benchmark import benchmark
 from selfremaster.commands.check import check
 from selfremaster.commands.convert import convert
 from selfremaster.commands.degrade import degrade
 from selfremaster.commands.doctor import doctor
+from selfremaster.commands.listen import listen
 from selfremaster.commands.manifest import manifest
 from selfremaster.commands.options import Without
 from selfremaster.commands.parts import list_parts, show
@@ -68,6 +70,7 @@ for _name, _command, _example in (
     ("restore", restore, "restore tapes --output restored --model runs/a"),
     ("degrade", degrade, "degrade clean.wav --output old.wav --degradation clip:ratio=0.3"),
     ("train", train, "train vocoder.yaml --set train.steps=1000 --output runs/vocoder"),
+    ("benchmark", benchmark, "benchmark smoke --output runs/smoke"),
     ("convert", convert, "convert g_02500000 --output universal.safetensors"),
     ("profile", profile, "profile tapes --output tape.json --model runs/a"),
     ("transfer", transfer, "transfer new.wav --profile tape.json --output old.wav --model runs/a"),
@@ -78,6 +81,11 @@ for _name, _command, _example in (
     ("doctor", doctor, "doctor --json"),
 ):
     app.command(_name, epilog=f"Example: {PROGRAM} {_example}")(_command)
+app.add_typer(
+    listen,
+    name="listen",
+    epilog=f"Example: {PROGRAM} listen prepare runs/bench --test mos --output runs/mos",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

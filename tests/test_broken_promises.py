@@ -287,6 +287,13 @@ class Shortener(Restorer):
         return wave[:, :-1].double()
 
 
+class Gambler(Restorer):
+    """Adds noise that it draws from the generator of the whole process."""
+
+    def restore(self, wave: Tensor, sample_rate: int, reference: Tensor | None = None) -> Tensor:
+        return wave + torch.rand_like(wave)
+
+
 FEATURES = LateFeatures(ComponentConfig())
 OBJECTIVE_PROMISES = [promise.__name__ for promise in objectives.PROMISES]
 
@@ -407,6 +414,14 @@ OBJECTIVE_PROMISES = [promise.__name__ for promise in objectives.PROMISES]
             "restorer",
             Shortener(ComponentConfig()),
             {"keeps_shape_and_stays_finite": "(1, 5999), not (1, 6000)"},
+        ),
+        (
+            "restorer",
+            Gambler(ComponentConfig()),
+            {
+                "restores_the_same_twice": "the second restored wave",
+                "leaves_chance_alone": "draws from the generator of torch; make one of its own",
+            },
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -28,7 +28,9 @@ NAMES = [
 COMPARING = [
     name
     for name in NAMES
-    if issubclass(part := component_class("metric", name), Metric) and part.needs_reference
+    if issubclass(part := component_class("metric", name), Metric)
+    and part.needs_reference
+    and len(part.directions) == 1
 ]
 RATE = 16000
 

@@ -80,6 +80,10 @@ def sources(clone: Path) -> dict[str, Path]:
     for path in (clone / "plugins" / "weights").iterdir():
         if path.suffix in {".safetensors", ".md"}:
             found[f"selfremaster/plugins/weights/{path.name}"] = path
+    for data in ("pages", "suites"):
+        for path in (clone / "benchmarks" / data).iterdir():
+            if data == "pages" or path.suffix == ".yaml":
+                found[f"selfremaster/benchmarks/{data}/{path.name}"] = path
     return found
 
 
@@ -91,6 +95,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (clone / "plugins" / "weights" / "some.md").write_text("Where they are from.")
     (clone / "plugins" / "weights" / "some.ckpt").write_bytes(b"not to be shipped")
     (clone / "core" / "notes.txt").write_text("not to be shipped")
+    (clone / "benchmarks" / "suites" / "notes.txt").write_text("not to be shipped")
     return clone
 
 

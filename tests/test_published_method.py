@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from selfremaster.benchmarks import feature_speed, method_report, published_method
+from selfremaster.benchmarks import method_report, published_method
 from selfremaster.core import audio
 from selfremaster.core.promises.inputs import speech_like
 
@@ -79,13 +79,3 @@ def test_speech_without_the_speaker_is_refused_in_one_line(
 
 def test_an_empty_comparison_has_an_empty_table() -> None:
     assert method_report.table([]) == ""
-
-
-def test_the_speed_of_features_is_a_table(
-    words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("pysptk")
-    assert feature_speed.main([str(Path(words[1]).parent), "--limit", "2"]) == 0
-    table = capsys.readouterr().out
-    assert table.count("| published, ") == 2
-    assert "| ours, 2 processes |" in table

@@ -26,7 +26,8 @@ NAMES = [info.name for info in sr.list_components("restorer")]
 OF_A_MODEL = [
     name
     for name in NAMES
-    if "model" in nested_parts(component_class("restorer", name).Config).values()
+    if "model" in nested_parts(config := component_class("restorer", name).Config).values()
+    and not any(field.is_required() for field in config.model_fields.values())
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from selfremaster.core.interfaces import ComponentConfig, QualityPredictor
+from selfremaster.core.interfaces import ComponentConfig, Policy, QualityPredictor
 from selfremaster.core.signals import resample_hann
 from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, require
 
@@ -21,8 +21,9 @@ class DistillMos(QualityPredictor):
     """Predict how listeners would rate the speech by itself, from 1 (bad) to 5 (excellent).
 
     Rate: waves are brought to 16000 Hz by a Hann-windowed sinc, so nothing above 8000 Hz counts.
-    Gain: taken out by the network. Waves are judged in pieces of 7.68 seconds whose scores are
-    averaged; shorter ones are followed by silence. A silent wave gives no number.
+    Gain: taken out by the network. Lag: has nearly no influence. Waves are judged in pieces of 7.68
+    seconds whose scores are averaged; shorter ones are followed by silence. A silent wave gives no
+    number.
 
     Shape: waves (samples,) -> {"distillmos": higher is better}; `score`: (batch, samples) ->
     (batch,), with gradient.
@@ -32,6 +33,8 @@ class DistillMos(QualityPredictor):
     """
 
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"distillmos": "higher"}
+    packages: ClassVar[tuple[str, ...]] = ("distillmos",)
+    policy = Policy(rate_hz=RATE_HZ, gain="removed", lag="removed")
     best: ClassVar[float] = 5.0
 
     def __init__(self, config: ComponentConfig) -> None:

@@ -11,7 +11,7 @@ class Estoi(Stoi):
 
     As `stoi`, but of whole spectra: each band and each moment is levelled first, so that bands
     count alike. Rate: both waves are brought to 10000 Hz by the package. Gain: has no influence.
-    Lag: not taken out. Less than 0.4 seconds of speech, and a silent reference, give no number.
+    Lag: counts. Less than 0.4 seconds of speech, and a silent reference, give no number.
 
     Shape: waves (samples,) -> {"estoi": up to 1, higher is better}.
     Source: Jensen and Taal (IEEE TASLP, 2016), by the package pystoi.
@@ -27,4 +27,5 @@ class Estoi(Stoi):
     """
 
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"estoi": "higher"}
+    ideal: ClassVar[Mapping[str, float]] = {"estoi": 1.0}
     extended = True

@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from selfremaster.core.components import ComponentConfig
 from selfremaster.core.errors import ComponentError
-from selfremaster.core.interfaces import Metric
-from selfremaster.core.signals import stft
+from selfremaster.core.interfaces import Metric, Policy
+from selfremaster.plugins.metrics.magnitudes import (
+    BandwidthSetting,
+    bins_up_to,
+    limit_hz,
+    loudest,
+    magnitudes,
+)
 from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, match_level, pair
 
 
@@ -22,6 +27,7 @@ class LogSpectralDistanceConfig(ComponentConfig):
     max_hz: Annotated[
         float | None, Field(gt=0, description="leave out what lies above, Hz; none: half the rate")
     ] = None
+    bandwidth: BandwidthSetting = "full"
     floor_db: Annotated[
         float,
         Field(
@@ -45,9 +51,10 @@ class LogSpectralDistance(Metric):
     """Hear how far the spectrum is from the clean one, in dB, in every bin and every frame.
 
     Mean over frames of the root of the mean over bins of (20 log10 |estimate| / |reference|)²,
-    with both magnitudes not below a floor that follows the reference. Rate: measured at the rate of
-    the waves, up to half of it, so compare numbers of one rate, or set ``max_hz``. Gain: taken out
-    first, unless ``match_level`` is off. Lag: not taken out. A silent reference gives no number.
+    with both magnitudes not below a floor that follows the reference (80 dB below its loudest bin).
+    Rate: measured at the rate of the waves, up to half of it, so compare numbers of one rate, or
+    set ``max_hz``, or ``bandwidth=reference``. Gain: taken out first, unless ``match_level`` is
+    off. Lag: counts. A silent reference gives no number.
 
     Shape: waves (samples,) -> {"lsd": dB, lower is better}.
     Source: Gray and Markel, "Distance measures for speech processing" (IEEE TASSP, 1976); Hann
@@ -56,6 +63,7 @@ class LogSpectralDistance(Metric):
 
     Twice the wave is 6.02 dB away in every bin:
 
+    >>> import torch
     >>> lsd = LogSpectralDistance(LogSpectralDistanceConfig(match_level=False))
     >>> wave = torch.randn(8000, generator=torch.Generator().manual_seed(0))
     >>> round(lsd.compute(2 * wave, 16000, wave)["lsd"], 2)
@@ -65,6 +73,11 @@ class LogSpectralDistance(Metric):
     Config = LogSpectralDistanceConfig
     config: LogSpectralDistanceConfig
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"lsd": "lower"}
+    ideal: ClassVar[Mapping[str, float]] = {"lsd": 0.0}
+
+    def __init__(self, config: LogSpectralDistanceConfig) -> None:
+        super().__init__(config)
+        self.policy = Policy(gain="removed" if config.match_level else "counts")
 
     def compute(
         self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
@@ -75,21 +88,23 @@ class LogSpectralDistance(Metric):
             return {"lsd": NOT_A_NUMBER}
         if self.config.match_level:
             heard = match_level(heard, clean)
-        waves = torch.stack([heard, clean])
-        magnitudes = stft(waves, self.config.size, self.config.hop_samples).abs()
-        floor = magnitudes[1].max() * 10 ** (self.config.floor_db / 20)
-        levels = 20 * magnitudes[:, : self._bins(sample_rate)].clamp(min=floor).log10()
-        distance = (levels[0] - levels[1]).square().mean(dim=0).sqrt().mean()
-        return {"lsd": float(distance)}
+        bins = self._bins(clean, sample_rate)
+        sizes = self.config.size, self.config.hop_samples
+        floor = loudest(clean, *sizes) * 10 ** (self.config.floor_db / 20)
+        total, frames = 0.0, 0
+        for both in zip(magnitudes(heard, *sizes), magnitudes(clean, *sizes), strict=True):
+            one, other = (20 * part[:, :bins].clamp(min=floor).log10() for part in both)
+            total += float((one - other).square().mean(dim=1).sqrt().sum())
+            frames += len(one)
+        return {"lsd": total / frames}
 
-    def _bins(self, sample_rate: int) -> int:
-        every = self.config.size // 2 + 1
-        if self.config.max_hz is None:
-            return every
-        bins = min(every, int(self.config.max_hz * self.config.size / sample_rate) + 1)
+    def _bins(self, clean: Tensor, sample_rate: int) -> int:
+        size, max_hz = self.config.size, self.config.max_hz
+        bins = bins_up_to(max_hz, size, sample_rate)
         if bins < 2:
             raise ComponentError(
-                f"max_hz={self.config.max_hz} leaves no bin but the one at 0 Hz; give at least "
-                f"{sample_rate / self.config.size:.4g}"
+                f"max_hz={max_hz} leaves no bin but the one at 0 Hz; give at least "
+                f"{sample_rate / size:.4g}"
             )
-        return bins
+        highest_hz = limit_hz(self.config.bandwidth, clean, sample_rate)
+        return max(2, min(bins, bins_up_to(highest_hz, size, sample_rate)))

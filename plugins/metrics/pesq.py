@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from selfremaster.core.components import ComponentConfig
-from selfremaster.core.interfaces import Metric
+from selfremaster.core.interfaces import Metric, Policy
 from selfremaster.core.levels import resample
 from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, pair, require
 
@@ -21,9 +21,10 @@ class Pesq(Metric):
     """Predict how listeners would rate the quality, by wideband PESQ, from 1 (bad) to 4.64.
 
     Rate: both waves are brought to 16000 Hz, so nothing above 8000 Hz counts. Gain and lag: taken
-    out by PESQ itself. Waves of more than 15 seconds are measured in equal pieces, whose numbers
-    are averaged. Less than a quarter of a second, and waves in which PESQ finds no speech, give no
-    number. PESQ was made for telephone channels: waves of vocoders it rates too low.
+    out by PESQ itself, a constant lag to about a sample. Waves of more than 15 seconds are measured
+    in equal pieces, whose numbers are averaged. Less than a quarter of a second, and waves in which
+    PESQ finds no speech, give no number. PESQ was made for telephone channels: waves of vocoders it
+    rates too low.
 
     Shape: waves (samples,) -> {"pesq": MOS-LQO, higher is better}.
     Source: ITU-T P.862.2 (2007), by the package pesq.
@@ -38,6 +39,9 @@ class Pesq(Metric):
     """
 
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"pesq": "higher"}
+    ideal: ClassVar[Mapping[str, float]] = {"pesq": 4.6439}
+    packages: ClassVar[tuple[str, ...]] = ("pesq",)
+    policy = Policy(rate_hz=RATE_HZ, gain="removed", lag="removed")
 
     def __init__(self, config: ComponentConfig) -> None:
         super().__init__(config)

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from selfremaster.core.components import ComponentConfig
-from selfremaster.core.interfaces import Metric
+from selfremaster.core.interfaces import Metric, Policy
 from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, pair
 
 
@@ -27,7 +27,7 @@ class SignalToDistortion(Metric):
     """Hear how much louder the clean wave is than what was added to it or changed, in dB.
 
     The estimate without its mean is split into the part along the reference and the rest; the
-    ratio of their energies. Rate: any. Gain: has no influence. Lag: not taken out; with phases of
+    ratio of their energies. Rate: any. Gain: has no influence. Lag: counts; with phases of
     its own, as vocoders have, a perfectly good voice scores far below 0. A silent reference gives
     no number.
 
@@ -48,6 +48,8 @@ class SignalToDistortion(Metric):
     Config = SignalToDistortionConfig
     config: SignalToDistortionConfig
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"si-sdr": "higher"}
+    ideal: ClassVar[Mapping[str, float]] = {"si-sdr": 100.0}  # the default limit
+    policy = Policy(gain="removed", lag="counts")
 
     def compute(
         self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None

@@ -8,9 +8,10 @@ import numpy as np
 from torch import Tensor
 
 from selfremaster.core.components import ComponentConfig
-from selfremaster.core.interfaces import Metric
+from selfremaster.core.interfaces import Metric, Policy
 from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, pair, require
 
+RATE_HZ = 10000  # of the package
 SHORTEST_SECONDS = 0.1
 TOO_LITTLE = 1e-5  # what the package gives for less than 0.4 seconds of speech
 
@@ -20,7 +21,7 @@ class Stoi(Metric):
 
     The correlation of third-octave envelopes (150 to 4300 Hz) over 0.4 seconds at a time, where the
     reference speaks. Rate: both waves are brought to 10000 Hz by the package. Gain: has no
-    influence. Lag: not taken out. Less than 0.4 seconds of speech, and a silent reference, give no
+    influence. Lag: counts. Less than 0.4 seconds of speech, and a silent reference, give no
     number.
 
     Shape: waves (samples,) -> {"stoi": from 0 to 1, higher is better}.
@@ -36,6 +37,9 @@ class Stoi(Metric):
     """
 
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"stoi": "higher"}
+    ideal: ClassVar[Mapping[str, float]] = {"stoi": 1.0}
+    packages: ClassVar[tuple[str, ...]] = ("pystoi",)
+    policy = Policy(rate_hz=RATE_HZ, gain="removed", lag="counts")
     extended: ClassVar[bool] = False
 
     def __init__(self, config: ComponentConfig) -> None:

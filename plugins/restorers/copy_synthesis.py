@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.components import ComponentConfig, ModelReference
+from selfremaster.core.components import ComponentConfig, ModelReference, VocoderSpec
 from selfremaster.core.devices import choose_device
 from selfremaster.core.errors import ComponentError
-from selfremaster.core.interfaces import Restorer
+from selfremaster.core.interfaces import Restorer, Vocoder
 from selfremaster.core.models import Model
 from selfremaster.core.signals import fit_length
 
@@ -19,6 +19,10 @@ class CopySynthesisConfig(ComponentConfig):
     model: Annotated[
         ModelReference, Field(description="whose vocoder speaks: built-in name, bundle or run")
     ] = "default"
+    vocoder: Annotated[
+        VocoderSpec | None,
+        Field(description="what speaks, for the model's features; none: the model's own"),
+    ] = None
     device: Annotated[str, Field(description="auto, cpu, cuda or mps")] = "cpu"
 
 
@@ -46,9 +50,13 @@ class CopySynthesis(Restorer):
     config: CopySynthesisConfig
     needs_reference: ClassVar[bool] = True
 
-    def __init__(self, config: CopySynthesisConfig, model: Model) -> None:
+    def __init__(
+        self, config: CopySynthesisConfig, model: Model, vocoder: Vocoder | None = None
+    ) -> None:
         super().__init__(config)
-        self.model = model.to(choose_device(config.device))
+        # the parts are shared, so that the given model keeps its own vocoder
+        self.model = Model(model.features, vocoder or model.vocoder, peak_db=model.peak_db)
+        self.model.to(choose_device(config.device))
 
     def restore(self, wave: Tensor, sample_rate: int, reference: Tensor | None = None) -> Tensor:
         """The clean original through features and vocoder."""

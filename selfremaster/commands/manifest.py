@@ -13,21 +13,52 @@ from selfremaster.commands.terminal import progress, say, say_json, say_table
 if TYPE_CHECKING:
     from selfremaster.core.manifests import Manifest
 
+PART = 0.05  # of the files, for validation and for testing
+
 
 def manifest(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of the corpus.")],
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The manifest, CSV.")],
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            metavar="NAME",
+            help="A corpus as its archive unpacks, with its speakers and splits: jsut, jvs, vctk, "
+            "vctk-mic2, ljspeech or libritts.",
+            show_default=False,
+        ),
+    ] = None,
     kind: Annotated[
-        str,
-        typer.Option("--kind", help="Of the corpus: single, multi-seen or multi-unseen speakers."),
-    ] = "single",
-    val: Annotated[float, typer.Option("--val", min=0, max=1, help="Part for validation.")] = 0.05,
-    test: Annotated[float, typer.Option("--test", min=0, max=1, help="Part for testing.")] = 0.05,
+        str | None,
+        typer.Option(
+            "--kind",
+            help="Of the corpus: single, multi-seen or multi-unseen speakers. [default: single]",
+            show_default=False,
+        ),
+    ] = None,
+    val: Annotated[
+        float | None,
+        typer.Option(
+            "--val", min=0, max=1, help="Part for validation. [default: 0.05]", show_default=False
+        ),
+    ] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(
+            "--test", min=0, max=1, help="Part for testing. [default: 0.05]", show_default=False
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the splits.")] = 0,
     speaker_depth: Annotated[
-        int,
-        typer.Option("--speaker-depth", min=1, help="Which folder below FOLDER is the speaker."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--speaker-depth",
+            min=1,
+            help="Which folder below FOLDER is the speaker. [default: 1]",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -40,10 +71,17 @@ def manifest(
     from selfremaster.core.errors import ExperimentError
     from selfremaster.core.splits import check_settings
 
-    if val + test >= 1:
-        raise ExperimentError(f"--val {val} and --test {test} leave nothing to train on")
-    fractions = (1 - val - test, val, test)
-    check_settings(kind, fractions)
+    own = {"--kind": kind, "--val": val, "--test": test, "--speaker-depth": speaker_depth}
+    given = [option for option, value in own.items() if value is not None]
+    if layout is not None and given:
+        raise ExperimentError(
+            f"--layout {layout} brings speakers and splits; leave out {' and '.join(given)}"
+        )
+    of_val, of_test = (PART if part is None else part for part in (val, test))
+    if of_val + of_test >= 1:
+        raise ExperimentError(f"--val {of_val} and --test {of_test} leave nothing to train on")
+    fractions = (1 - of_val - of_test, of_val, of_test)
+    check_settings(kind or "single", fractions)
     if output.is_dir():
         raise ExperimentError(
             f"{output}: is a folder; name a file, such as {output / 'manifest.csv'}"
@@ -51,7 +89,14 @@ def manifest(
     if output.exists() and not overwrite:
         raise ExperimentError(f"{output}: exists already; add --overwrite, or name another file")
     with progress(quiet, "reading", None):
-        made = manifests.build(folder, kind, fractions, seed, speaker_depth)  # type: ignore[arg-type]  # checked above
+        made = manifests.build(
+            folder,
+            kind or "single",  # type: ignore[arg-type]  # checked above
+            fractions,
+            seed,
+            speaker_depth or 1,
+            layout,
+        )
     manifests.write(made, output)
     if as_json:
         say_json(

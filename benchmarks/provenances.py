@@ -1,0 +1,85 @@
+"""Where the numbers of a benchmark are from: versions, parts, speech and machine."""
+
+import hashlib
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfremaster.benchmarks.addresses import (
+    address_of,
+    is_loadable,
+    model_content,
+    package_version,
+)
+from selfremaster.benchmarks.metering import note_of
+from selfremaster.benchmarks.planning import Plan
+from selfremaster.benchmarks.records import Provenance
+from selfremaster.core.bundles import versions
+from selfremaster.registry.building import component_class, configure, current
+from selfremaster.registry.tables import BUILTIN
+
+PACKAGES = ("torch", "numpy", "scipy", "soundfile", "soxr")
+
+
+def provenance_of(plan: Plan, grid_text: str, command: str) -> Provenance:
+    """What is known before anything is run."""
+    notes = [note_of(meter) for meter in plan.meters]
+    packages = {name: package_version(name) for name in PACKAGES}
+    for note in notes:
+        packages |= {name: number or "not installed" for name, number in note.packages.items()}
+    return Provenance(
+        selfremaster=versions()["selfremaster"],
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        python=platform.python_version(),
+        packages={**packages, "torch": str(torch.__version__)},
+        plugins={name: number for name, number in plan.owners.items() if name != BUILTIN},
+        machine=machine(),
+        command=command,
+        grid_sha256=hashlib.sha256(grid_text.encode()).hexdigest(),
+        corpora={
+            name: {**corpus.summary, "sha256": address_of([one.content() for one in corpus.pieces])}
+            for name, corpus in plan.corpora.items()
+        },
+        restorers=_restorers(plan),
+        metrics=notes,
+        exclusions=plan.exclusions,
+    )
+
+
+def _restorers(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Of each restorer its part, owner and model, and whether it is told the clean speech."""
+    told: dict[str, dict[str, Any]] = {}
+    for cell in plan.cells:
+        label = cell.place.restorer
+        if label in told:
+            continue
+        asked = plan.grid.restorers[label]
+        entry = current().table.find("restorer", asked.name)
+        note: dict[str, Any] = {"part": str(asked), "owner": str(entry.owner), "told": False}
+        if is_loadable("restorer", asked):
+            found: Any = component_class("restorer", asked.name)
+            note["told"] = bool(found.needs_reference)
+            model = getattr(configure("restorer", cell.restorer), "model", None)
+            known = model_content(model, {})
+            if not cell.needs and known is not None and known != model:
+                note["model_sha256"] = known
+        told[label] = note
+    return told
+
+
+def machine() -> str:
+    """The processor, how many there are, and an accelerator, in words."""
+    name = platform.processor() or platform.machine()
+    about = Path("/proc/cpuinfo")
+    if about.is_file():
+        lines = about.read_text(encoding="utf-8", errors="replace").splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        name = models[0] if models else name
+    words = [f"{name}, {os.cpu_count()} processors", platform.system()]
+    if torch.cuda.is_available():
+        words.append(torch.cuda.get_device_name(0))
+    return "; ".join(words)

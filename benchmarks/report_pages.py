@@ -1,0 +1,135 @@
+"""The report as one HTML page that needs nothing else: style, program and sounds are within."""
+
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from selfremaster.benchmarks import report_words as words
+from selfremaster.benchmarks.report_charts import forest
+from selfremaster.benchmarks.report_numbers import Findings, Loss
+from selfremaster.benchmarks.report_sounds import Player, Store, examples, worst_player
+from selfremaster.benchmarks.report_tables import Column, System, Table
+from selfremaster.benchmarks.report_texts import (
+    COSTS,
+    about_table,
+    about_troubles,
+    cost_rows,
+    facts,
+    problems,
+    provenance,
+    reading,
+    reasons,
+    source_of,
+    worst_files,
+)
+from selfremaster.benchmarks.statistics import Difference
+from selfremaster.benchmarks.tables import ARROWS
+
+PAGES = Path(__file__).with_name("pages")
+LARGEST_BYTES = 15_000_000
+MOST_SLICES = 300  # rows of the breakdown
+NOTES_BYTES = 20_000  # kept for what is said of sounds that are left out
+
+WorstFiles = list[tuple[System, list[tuple[Loss, Player | None]]]]
+
+
+def page(findings: Findings, largest_bytes: int = LARGEST_BYTES) -> str:
+    """The report as HTML; sounds are left out, and named, where it would be larger."""
+    silent = _render(findings, [], _worst(findings, Store(0)), Store(0))
+    store = Store(largest_bytes - len(silent.encode()) - NOTES_BYTES)
+    players = examples(findings, store)
+    return _render(findings, players, _worst(findings, store), store)
+
+
+def _render(findings: Findings, players: list[Player], worst: WorstFiles, store: Store) -> str:
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        findings=findings,
+        arrows=ARROWS,
+        style=Markup((PAGES / "report.css").read_text(encoding="utf-8")),
+        script=Markup((PAGES / "report.js").read_text(encoding="utf-8")),
+        facts=facts(findings),
+        reading=reading(findings),
+        problems_note=about_troubles(findings),
+        problems=problems(findings),
+        provenance=provenance(findings),
+        grid_text=yaml.safe_dump(findings.outcome.grid, sort_keys=False, allow_unicode=True),
+        forest=forest,
+        players=players,
+        worst=worst,
+        worst_column=next((one for one in findings.headlines if one.direction), None),
+        costs=cost_rows(findings),
+        costs_note=COSTS,
+        slices=findings.slices[:MOST_SLICES],
+        slices_shown=MOST_SLICES,
+        slices_left_out=len(findings.slices) > MOST_SLICES,
+        sounds=store.sounds,
+        left_out=store.left_out,
+    )
+
+
+def _worst(findings: Findings, store: Store) -> WorstFiles:
+    """The worst files of each restorer, the very worst of all with their sounds first."""
+    lists = worst_files(findings)
+    players: dict[tuple[int, int], Player | None] = {}
+    longest = max((len(losses) for _, losses in lists), default=0)
+    for rank in range(longest):
+        for place, (_, losses) in enumerate(lists):
+            if rank < len(losses):
+                name = f"worst-{place + 1}-{rank + 1}"
+                players[place, rank] = worst_player(findings, losses[rank], name, store)
+    return [
+        (system, [(loss, players[place, rank]) for rank, loss in enumerate(losses)])
+        for place, (system, losses) in enumerate(lists)
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(PAGES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "p_value": words.p_value,
+        "many": words.many,
+        "memory": words.memory,
+        "rich": words.rich,
+        "inline": words.inline,
+        "about": about_table,
+        "difference": _difference,
+        "tested": _tested,
+        "reasons": reasons,
+        "source": source_of,
+        "groupby_condition": _by_condition,
+    }
+    return environment
+
+
+def _difference(found: Difference, column: Column, findings: Findings) -> str:
+    gain = words.number(found.median, column.decimals, sign=True)
+    p = words.p_value(found.adjusted)
+    return (
+        f"median gain over {findings.baseline.label} {gain}, better for "
+        f"{100 * found.better:.0f} % of {found.n}; p after Holm: {p}"
+    )
+
+
+def _tested(table: Table, findings: Findings) -> list[tuple[System, Column, Difference]]:
+    return [
+        (system, column, found)
+        for system in findings.systems
+        for column in findings.columns
+        if (found := table.cell(system, column).difference)
+    ]
+
+
+def _by_condition(players: Iterable[Player]) -> list[tuple[str, list[Player]]]:
+    return [(name, list(found)) for name, found in groupby(players, lambda one: one.condition)]

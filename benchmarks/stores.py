@@ -1,0 +1,202 @@
+"""What a benchmark keeps in its folder, so that nothing is done twice, whenever it is cut off."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from selfremaster.benchmarks.records import (
+    COSTS_NAME,
+    GRID_NAME,
+    PROVENANCE_NAME,
+    RESULTS_NAME,
+    CellCost,
+    Provenance,
+    Result,
+)
+from selfremaster.core.errors import ExperimentError
+from selfremaster.core.files import write_atomically
+
+if TYPE_CHECKING:
+    from selfremaster.benchmarks.grids import Grid, Place
+    from selfremaster.benchmarks.planning import Cell
+
+CELLS = "cells"
+RESTORED_NAME = "restored.json"
+WRITTEN = (
+    CELLS,
+    "features",
+    "recordings",
+    "runs",
+    "sounds",
+    COSTS_NAME,
+    GRID_NAME,
+    PROVENANCE_NAME,
+    RESULTS_NAME,
+    "report.md",
+    "report.html",
+)
+"""Everything that a benchmark puts into its folder."""
+
+
+class Restored(NamedTuple):
+    """What became of one file: its sounds, or why there is no restored one."""
+
+    reason: str = ""
+    drawn: Sequence[Any] = ()
+    sounds: Mapping[Any, str] = {}
+    no_reference: str = ""
+
+
+class Restoring(NamedTuple):
+    """What became of all files of a cell, and what that took."""
+
+    files: tuple[Restored, ...]
+    wall_seconds: float = 0.0
+    audio_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    parameters: int | None = None
+    multiply_adds: float | None = None
+
+
+class Finished(NamedTuple):
+    """A cell that is done: its results, without the names that a grid gives to their place."""
+
+    address: str
+    results: tuple[Result, ...]
+    cost: CellCost | None = None
+    whole: bool = False  # whether its restorer could be had
+
+    @property
+    def failures(self) -> int:
+        """How many files have no number."""
+        return sum(result.status == "failed" for result in self.results)
+
+    def placed(self, place: "Place", training_minutes: float | None = None) -> "Finished":
+        """The same as it stands in a grid, which may name it otherwise than the one before."""
+        names = place._asdict()
+        cost = self.cost and self.cost.model_copy(
+            update={**names, "training_minutes": training_minutes}
+        )
+        results = (result.model_copy(update=names) for result in self.results)
+        return self._replace(results=tuple(results), cost=cost)
+
+
+def prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Make sure that a folder is new, or a benchmark that is gone on with or done anew.
+
+    Raises `ExperimentError` for one that is neither.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ExperimentError(f"{folder}: is a file; name a folder for the benchmark")
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not (folder / GRID_NAME).is_file() or not (folder / CELLS).is_dir():
+        raise ExperimentError(f"{folder}: holds other things; name an empty or new folder")
+    if resume:
+        return
+    if not overwrite:
+        raise ExperimentError(
+            f"{folder}: holds a benchmark already; go on with --resume, begin anew with "
+            "--overwrite, or name another --output"
+        )
+    for name in WRITTEN:
+        path = folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def keep_grid(folder: Path, grid: "Grid") -> str:
+    """Write the grid as it is run, settings of the command included; gives its text."""
+    text = yaml.safe_dump(grid.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    (folder / CELLS).mkdir(parents=True, exist_ok=True)
+    _write(folder / GRID_NAME, text)
+    return text
+
+
+def keep_cell(
+    cell: "Cell", results: Sequence[Result], cost: CellCost | None = None, *, whole: bool = False
+) -> Finished:
+    """Write what came of a cell in one step: a heading, and a line for each file."""
+    finished = Finished(cell.address, tuple(results), cost, whole)
+    heading = {
+        "cell": cell.address,
+        "files": len(results),
+        "whole": whole,
+        "cost": cost and cost.model_dump(mode="json"),
+    }
+    lines = [_line(heading), *(_line(result) for result in results)]
+    _write(_cell_path(cell.folder, cell.address), "".join(lines))
+    return finished
+
+
+def known_cell(cell: "Cell") -> Finished | None:
+    """What is known of a cell that was done before; one without a restorer is to be tried again."""
+    try:
+        text = _cell_path(cell.folder, cell.address).read_text(encoding="utf-8")
+        heading, *lines = [json.loads(line) for line in text.splitlines()]
+        results = tuple(Result.model_validate(line) for line in lines)
+        cost = heading["cost"] and CellCost.model_validate(heading["cost"])
+        files = [piece.file for piece in cell.pieces]
+        there = heading["cell"] == cell.address and [result.file for result in results] == files
+        known = Finished(cell.address, results, cost, heading["whole"])
+    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+        return None
+    sounds = {name for result in results for name in result.sounds.values()}
+    there = there and all((cell.folder / name).is_file() for name in sounds)
+    return known if there and known.whole else None
+
+
+def keep_restored(folder: Path, restoring: str, found: Restoring) -> None:
+    """Write what is known of the restored files of a cell, before anything is measured."""
+    files = [one._asdict() for one in found.files]
+    _write(_restored_path(folder, restoring), _line({**found._asdict(), "files": files}))
+
+
+def known_restored(folder: Path, restoring: str) -> Restoring | None:
+    """The files that were restored before, if all of them are there."""
+    try:
+        given = json.loads(_restored_path(folder, restoring).read_text(encoding="utf-8"))
+        files = tuple(Restored(**one) for one in given.pop("files"))
+        found = Restoring(files, **given)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    sounds = {name for one in files for name in one.sounds.values()}
+    return found if all((folder / name).is_file() for name in sounds) else None
+
+
+def keep_results(folder: Path, finished: Iterable[Finished]) -> None:
+    """Write the results of all cells that are done, and what they cost."""
+    done = list(finished)
+    _write(folder / RESULTS_NAME, "".join(_line(one) for cell in done for one in cell.results))
+    _write(folder / COSTS_NAME, "".join(_line(cell.cost) for cell in done if cell.cost))
+
+
+def keep_provenance(folder: Path, provenance: Provenance) -> None:
+    """Write where the numbers are from."""
+    text = json.dumps(provenance.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    _write(folder / PROVENANCE_NAME, text + "\n")
+
+
+def _cell_path(folder: Path, address: str) -> Path:
+    return folder / CELLS / f"{address}.jsonl"
+
+
+def _restored_path(folder: Path, restoring: str) -> Path:
+    return folder / "sounds" / "restored" / restoring / RESTORED_NAME
+
+
+def _line(value: BaseModel | Mapping[str, Any]) -> str:
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    with write_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

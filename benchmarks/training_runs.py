@@ -1,0 +1,102 @@
+"""Training runs of a benchmark: planned by content, trained once, gone on with when cut off."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from selfremaster.benchmarks.addresses import Origins, content, model_content
+from selfremaster.benchmarks.metering import reason_of
+from selfremaster.core.bundles import BUNDLE_NAME, describe_bundle
+from selfremaster.core.errors import BundleError
+from selfremaster.core.experiments import Experiment
+from selfremaster.registry.assembling import resolve
+from selfremaster.registry.building import leaving_out
+
+if TYPE_CHECKING:
+    from selfremaster.core.training import Progress
+
+FEATURES = "features"
+NOT_CONTENT = {
+    "": ("name",),
+    "data": ("workers", "features_folder"),
+    "train": ("log_every", "save_every"),
+}
+"""Settings that change nothing of what is learned, by section."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One training run, and what has to be made before it."""
+
+    name: str
+    address: str
+    experiment: Experiment
+    folder: Path
+    needs: tuple[str, ...] = ()  # addresses of runs that it starts from
+    speech: tuple[str, ...] = ()  # addresses of speech that it learns from
+    without: tuple[str, ...] = ()  # plugins that are left out
+
+
+class Trained(NamedTuple):
+    """What came of a training run."""
+
+    address: str
+    failure: str = ""  # in one line; none: it is trained
+    steps: int = 0
+    minutes: float = 0.0
+    sha256: str = ""  # of the bundle
+
+
+def experiment_of(
+    name: str, given: Mapping[str, Any], origins: Origins, folder: Path
+) -> tuple[Experiment, Any]:
+    """The experiment of a run, and its content, for the address.
+
+    Raises `ExperimentError` and `ComponentError` for settings that cannot be.
+    """
+    experiment = Experiment.from_mapping({"name": name, **given}, f"runs.{name}")
+    if experiment.data.features_folder is None:
+        data = experiment.data.model_copy(update={"features_folder": folder / FEATURES})
+        experiment = experiment.model_copy(update={"data": data})
+    plain = resolve(experiment).model_dump(mode="json")
+    for section, names in NOT_CONTENT.items():
+        for setting in names:
+            (plain[section] if section else plain).pop(setting)
+    start = {
+        module: model_content(reference, origins)
+        for module, reference in plain.pop("start").items()
+    }
+    return experiment, {"start": start, "settings": content(plain, origins)}
+
+
+def train_run(plan: RunPlan, report: "Callable[[Progress], None] | None" = None) -> Trained:
+    """Train, or go on; what is trained stays as it is. A failure is told, not raised."""
+    from selfremaster.registry.runs import train  # slow to import, and seldom needed
+
+    if (known := trained_before(plan)) is not None:
+        return known
+    try:
+        with leaving_out(*plan.without):
+            train(plan.experiment, plan.folder, resume=True, report=report)
+    except (Exception, SystemExit) as error:
+        return Trained(plan.address, reason_of(error))
+    return trained_before(plan) or Trained(plan.address, "left no bundle behind")
+
+
+def trained_before(plan: RunPlan) -> Trained | None:
+    """What is known of a run that has ended well."""
+    if not (plan.folder / BUNDLE_NAME).is_file():
+        return None
+    try:
+        header = describe_bundle(plan.folder)
+    except BundleError:
+        return None
+    notes = header.get("training", {})
+    return Trained(
+        plan.address,
+        "",
+        int(notes.get("steps", 0)),
+        float(notes.get("minutes", 0)),
+        str(header["sha256"]),
+    )

@@ -1,0 +1,133 @@
+"""How loud a sound is to a listener, by ITU-R BS.1770."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import sosfilt
+from torch import Tensor
+
+from selfremaster.core.errors import AudioError
+from selfremaster.core.filtering import Sections
+from selfremaster.core.levels import LOWEST_RATE
+
+BLOCK_SECONDS, STEP_SECONDS = 0.4, 0.1
+ABSOLUTE_GATE_LUFS = -70.0  # blocks below it are silence
+RELATIVE_GATE_LU = -10.0  # blocks so far below the mean of the others are pauses
+OFFSET_LUFS = -0.691  # cancels the gain of the weighting at 997 Hz
+
+STATED_HZ = 48000  # for which the recommendation states its filters
+SHELF_HZ, SHELF_DB, SHELF_Q = 1681.974450955533, 3.999843853973347, 0.7071752369554196
+HIGH_PASS_HZ, HIGH_PASS_Q = 38.13547087602444, 0.5003270373238773
+
+
+def integrated_loudness(wave: Tensor, sample_rate: int) -> float:
+    """How loud the sound is as a whole, in LUFS, pauses left out; -inf for silence.
+
+    The integrated loudness of Recommendation ITU-R BS.1770-5, annex 1: weighting by frequency,
+    blocks of 400 ms every 100 ms, an absolute gate at -70 LUFS and a relative one at -10 LU.
+    Channels count alike, as left, right and centre do there. A sound shorter than a block is
+    one block. The weighting filters are those of the recommendation, which states them for
+    48000 Hz, worked out for the rate.
+
+    Shape: wave (samples,) or (channels, samples), full scale = 1; rate in Hz.
+    Raises `AudioError` for another shape, an empty wave, samples that are not finite, and a rate
+    below 1000 Hz.
+
+    >>> import torch
+    >>> time = torch.arange(48000) / 48000
+    >>> round(integrated_loudness(torch.sin(2 * torch.pi * 997 * time), 48000), 2)
+    -3.01
+    >>> integrated_loudness(torch.zeros(48000), 48000)
+    -inf
+    """
+    if wave.ndim not in {1, 2} or wave.numel() == 0:
+        raise AudioError(
+            f"loudness: a wave is (samples,) or (channels, samples), not {tuple(wave.shape)}"
+        )
+    if sample_rate < LOWEST_RATE:
+        raise AudioError(f"loudness: {sample_rate} Hz; rates from {LOWEST_RATE} Hz are allowed")
+    sound = np.atleast_2d(wave.detach().double().cpu().numpy())
+    if not np.isfinite(sound).all():
+        raise AudioError("loudness: the wave holds samples that are not finite numbers")
+    return _gated(_block_powers(sosfilt(weighting(sample_rate), sound, axis=-1), sample_rate))
+
+
+def loudness_gain(wave: Tensor, sample_rate: int, target_lufs: float) -> float:
+    """The factor that brings a sound to a loudness; silence has none and keeps its level.
+
+    >>> import torch
+    >>> time = torch.arange(48000) / 48000
+    >>> round(loudness_gain(torch.sin(2 * torch.pi * 997 * time), 48000, -9.03), 3)
+    0.5
+    """
+    loudness = integrated_loudness(wave, sample_rate)
+    return 1.0 if loudness == -math.inf else float(10 ** ((target_lufs - loudness) / 20))
+
+
+def weighting(sample_rate: int) -> Sections:
+    """The K-weighting as second-order sections: a shelf for the head, then a high-pass.
+
+    At 48000 Hz they are those of the recommendation's tables 1 and 2.
+
+    Shape: (2, 6).
+
+    >>> weighting(48000)[0, :3].round(8).tolist()
+    [1.53512486, -2.69169619, 1.19839281]
+    """
+    # a rate so low that the shelf lies beyond its half: the shelf's foot is all that there is
+    shelf_hz = min(SHELF_HZ, 0.49 * sample_rate)
+    slope = math.tan(math.pi * shelf_hz / sample_rate)
+    high = 10 ** (SHELF_DB / 20)
+    middle = high**0.4996667741545416
+    scale = 1 + slope / SHELF_Q + slope**2
+    shelf = [
+        (high + middle * slope / SHELF_Q + slope**2) / scale,
+        2 * (slope**2 - high) / scale,
+        (high - middle * slope / SHELF_Q + slope**2) / scale,
+        1.0,
+        2 * (slope**2 - 1) / scale,
+        (1 - slope / SHELF_Q + slope**2) / scale,
+    ]
+    slope, scale = _high_pass(sample_rate)
+    gain = _high_pass(STATED_HZ)[1] / scale  # the recommendation has none at its own rate
+    high_pass = [
+        gain,
+        -2 * gain,
+        gain,
+        1.0,
+        2 * (slope**2 - 1) / scale,
+        (1 - slope / HIGH_PASS_Q + slope**2) / scale,
+    ]
+    return np.array([shelf, high_pass])
+
+
+def _high_pass(sample_rate: int) -> tuple[float, float]:
+    slope = math.tan(math.pi * HIGH_PASS_HZ / sample_rate)
+    return slope, 1 + slope / HIGH_PASS_Q + slope**2
+
+
+def _block_powers(weighted: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
+    """The power of each block, over all channels together."""
+    samples = weighted.shape[-1]
+    block = min(round(BLOCK_SECONDS * sample_rate), samples)
+    starts = np.arange(0, samples - block + 1, max(1, round(STEP_SECONDS * sample_rate)))
+    sums = np.concatenate([[0.0], np.cumsum(np.square(weighted).sum(axis=0))])
+    powers: NDArray[np.float64] = (sums[starts + block] - sums[starts]) / block
+    return powers
+
+
+def _gated(powers: NDArray[np.float64]) -> float:
+    """The mean of the blocks that both gates let through, in LUFS."""
+    heard = powers[powers > _power(ABSOLUTE_GATE_LUFS)]
+    if not len(heard):
+        return -math.inf
+    return _lufs(float(heard[heard > heard.mean() * 10 ** (RELATIVE_GATE_LU / 10)].mean()))
+
+
+def _lufs(power: float) -> float:
+    return OFFSET_LUFS + 10 * math.log10(power)
+
+
+def _power(lufs: float) -> float:
+    return float(10 ** ((lufs - OFFSET_LUFS) / 10))
