@@ -124,6 +124,12 @@ def is_loadable(kind: str, spec: ComponentSpec) -> bool:
     return True
 
 
+def versions_of(kind: str, name: str) -> dict[str, str]:
+    """The versions of the packages that a part works by, empty for those not installed."""
+    found: Any = component_class(kind, name)
+    return {package: package_version(package) for package in found.packages}
+
+
 def package_version(name: str) -> str:
     """The version of an installed package; empty where it is not installed."""
     try:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
@@ -38,11 +38,13 @@ def count(restorer: Restorer, sample_rate: int) -> Counts:
     >>> count(build("restorer", "input"), 8000)
     Counts(parameters=None, multiply_adds=None)
     """
-    try:
+    # a stranger's restorer may raise anything; its other numbers are kept
+    parameters = multiply_adds = None
+    with suppress(Exception):
+        parameters = count_parameters(restorer)
+    with suppress(Exception):
         multiply_adds = count_multiply_adds(restorer, sample_rate)
-    except Exception:  # a stranger's restorer may raise anything; its other numbers are kept
-        multiply_adds = None
-    return Counts(count_parameters(restorer), multiply_adds)
+    return Counts(parameters, multiply_adds)
 
 
 def count_parameters(part: Any) -> int | None:
@@ -52,28 +54,30 @@ def count_parameters(part: Any) -> int | None:
     >>> count_parameters({"first": layer, "again": [layer]})
     9
     """
-    modules = list(_modules(part, set()))
+    modules = list(_modules(part))
     if not modules:
         return None
     parameters = chain.from_iterable(module.parameters() for module in modules)
     return sum({id(parameter): parameter.numel() for parameter in parameters}.values())
 
 
-def _modules(found: Any, seen: set[int]) -> Iterator[nn.Module]:
-    """The networks that can be reached from an object by its attributes."""
-    if found is None or isinstance(found, LEAVES) or id(found) in seen:
-        return
-    seen.add(id(found))
-    if isinstance(found, nn.Module):
-        yield found
-    if isinstance(found, Mapping):
-        inner: Any = found.values()
-    elif isinstance(found, list | tuple | set | frozenset):
-        inner = found
-    else:
-        inner = getattr(found, "__dict__", {}).values()
-    for item in list(inner):
-        yield from _modules(item, seen)
+def _modules(part: Any) -> Iterator[nn.Module]:
+    """The networks that can be reached from an object by its attributes, however deep."""
+    seen: dict[int, Any] = {}  # what is kept has an id of its own
+    waiting = [part]
+    while waiting:
+        found = waiting.pop()
+        if found is None or isinstance(found, LEAVES) or id(found) in seen:
+            continue
+        seen[id(found)] = found
+        if isinstance(found, nn.Module):
+            yield found
+        if isinstance(found, Mapping):
+            waiting += found.values()
+        elif isinstance(found, list | tuple | set | frozenset):
+            waiting += found
+        else:
+            waiting += getattr(found, "__dict__", {}).values()
 
 
 def count_multiply_adds(restorer: Restorer, sample_rate: int) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from selfremaster.benchmarks.addresses import described, is_loadable, package_version
+from selfremaster.benchmarks.addresses import described, is_loadable, package_version, versions_of
 from selfremaster.benchmarks.records import MetricNote
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.errors import ComponentError, SelfRemasterError, one_line
@@ -59,7 +59,7 @@ def meters_of(specs: Sequence[ComponentSpec]) -> tuple[Meter, ...]:
             continue
         content = described("metric", spec)
         found: Any = component_class("metric", spec.name)
-        content["packages"] = {name: package_version(name) for name in found.packages}
+        content["packages"] = versions_of("metric", spec.name)
         names = {
             name: name if name not in taken else f"{name} ({text})" for name in found.directions
         }

@@ -12,6 +12,7 @@ from selfremaster.benchmarks.addresses import (
     described,
     is_loadable,
     owners_of,
+    versions_of,
 )
 from selfremaster.benchmarks.corpora import Corpus, Piece, read_corpus
 from selfremaster.benchmarks.grids import (
@@ -165,6 +166,8 @@ class _Planner:
                 owner = current().table.find(kind, spec.name).owner
                 return {"part": spec.name, "owner": [*owner], "settings": dict(spec.settings)}
             found = described(kind, spec, origins)
+            if kind == "restorer" and (packages := versions_of(kind, spec.name)):
+                found["packages"] = packages
         except ComponentError as error:
             raise ComponentError(f"{where}: {error}") from None
         self.found.owners |= owners_of(found)

@@ -14,6 +14,7 @@ from selfremaster.benchmarks.addresses import (
     is_loadable,
     model_content,
     package_version,
+    versions_of,
 )
 from selfremaster.benchmarks.metering import note_of
 from selfremaster.benchmarks.planning import Plan
@@ -51,7 +52,10 @@ def provenance_of(plan: Plan, grid_text: str, command: str) -> Provenance:
 
 
 def _restorers(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Of each restorer its part, owner and model, and whether it is told the clean speech."""
+    """Of each restorer its part, owner, packages and model, and whether it is told the clean speech.
+
+    Of a part that cannot be loaded nobody knows what it is told.
+    """
     told: dict[str, dict[str, Any]] = {}
     for cell in plan.cells:
         label = cell.place.restorer
@@ -59,10 +63,14 @@ def _restorers(plan: Plan) -> dict[str, dict[str, Any]]:
             continue
         asked = plan.grid.restorers[label]
         entry = current().table.find("restorer", asked.name)
-        note: dict[str, Any] = {"part": str(asked), "owner": str(entry.owner), "told": False}
+        note: dict[str, Any] = {"part": str(asked), "owner": str(entry.owner), "told": None}
         if is_loadable("restorer", asked):
             found: Any = component_class("restorer", asked.name)
             note["told"] = bool(found.needs_reference)
+            packages = versions_of("restorer", asked.name)
+            note["packages"] = ", ".join(
+                f"{name} {number or 'not installed'}" for name, number in packages.items()
+            )
             model = getattr(configure("restorer", cell.restorer), "model", None)
             known = model_content(model, {})
             if not cell.needs and known is not None and known != model:

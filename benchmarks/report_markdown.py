@@ -36,7 +36,7 @@ def text(findings: Findings, page_name: str = "") -> str:
         f"Sounds, charts and all p-values: [{page_name}]({page_name})." if page_name else "",
         *_caveats(findings),
         "## Results",
-        reading(findings),
+        words.no_html(reading(findings)),
         *(part for table in findings.tables for part in _condition(findings, table)),
         *_breakdown(findings),
         *_worst(findings),
@@ -50,7 +50,7 @@ def text(findings: Findings, page_name: str = "") -> str:
 
 
 def _caveats(findings: Findings) -> list[str]:
-    found = [about_troubles(findings), findings.grid.caveats.strip()]
+    found = [words.no_html(about_troubles(findings)), findings.grid.caveats.strip()]
     return ["## What limits these numbers", *found] if any(found) else []
 
 
@@ -60,7 +60,8 @@ def _condition(findings: Findings, table: Table) -> list[str]:
     damage = f"`{table.degradation}`; " if table.degradation else ""
     if not table.n:
         return [heading, "Nothing was measured here."]
-    parts = [heading, damage + about_table(table), _table(findings, table, findings.headlines)]
+    about = damage + words.cell(about_table(table))
+    parts = [heading, about, _table(findings, table, findings.headlines)]
     more = [
         (name, columns)
         for name, columns in findings.groups
@@ -89,7 +90,7 @@ def _heading(column: Column) -> str:
 
 
 def _who(system: System, table: Table) -> str:
-    marks = {"floor": "floor", "ceiling": "ceiling, told", "": ""}[system.role]
+    marks = {"floor": "floor", "ceiling": "ceiling, told", "absent": "not loaded", "": ""}[system.role]
     failed = table.failed[system.label]
     notes = [marks, "baseline" if system.baseline else "", f"{failed} failed" if failed else ""]
     told = ", ".join(filter(None, notes))
@@ -199,7 +200,7 @@ def _problems(findings: Findings) -> list[str]:
     return [
         f"**{title}**\n\n"
         + "\n".join(
-            f"- {words.cell(where)}: {words.cell(reason)}" + (f" ({files})" if files else "")
+            f"- {words.cell(where)}: {words.cell(reason)}" + (f" ({words.cell(files)})" if files else "")
             for where, reason, files in rows
         )
         for title, rows in found
@@ -224,9 +225,9 @@ def _provenance(findings: Findings) -> list[str]:
         parts.append(f"**{title}**\n\n{lines}")
     command = findings.outcome.provenance.command
     if command:
-        parts.append(f"```sh\n{command}\n```")
+        parts.append(words.fenced(command, "sh"))
     grid = yaml.safe_dump(findings.outcome.grid, sort_keys=False, allow_unicode=True)
-    return [*parts, _folded("The grid", f"```yaml\n{grid}```")]
+    return [*parts, _folded("The grid", words.fenced(grid, "yaml"))]
 
 
 def _left(table: str) -> str:

@@ -19,6 +19,7 @@ from selfremaster.benchmarks.report_tables import (
     Role,
     System,
     Table,
+    begins,
     condition_table,
     group_of,
 )
@@ -101,7 +102,7 @@ class Findings:
 
     @property
     def contestants(self) -> list[System]:
-        """Those that restore: neither floor nor told the original."""
+        """Those that restore: neither floor nor told the original, and there at all."""
         return [system for system in self.systems if not system.role]
 
     def group(self, name: str) -> list[Column]:
@@ -204,8 +205,10 @@ def find(outcome: Outcome) -> Findings:
 
 def _system(label: str, grid: Grid, outcome: Outcome) -> System:
     part = grid.restorers[label]
-    told = bool(outcome.provenance.restorers.get(label, {}).get("told"))
-    role: Role = "floor" if part.name == "input" else "ceiling" if told else ""
+    # none where nobody knows, because the part cannot be loaded
+    told = outcome.provenance.restorers.get(label, {}).get("told", False)
+    known: Role = "absent" if told is None else "ceiling" if told else ""
+    role: Role = "floor" if part.name == "input" else known
     return System(label, str(part), role, label == grid.reference)
 
 
@@ -232,7 +235,7 @@ def _rank(column: Column) -> int:
     found = [
         place * 2 + (column.name not in (start, f"{start}-ovrl"))
         for place, start in enumerate(starts)
-        if column.name == start or column.name.startswith(f"{start}-")
+        if begins(column.name, start)
     ]
     return min(found, default=2 * len(starts))
 

@@ -39,7 +39,10 @@ WorstFiles = list[tuple[System, list[tuple[Loss, Player | None]]]]
 
 def page(findings: Findings, largest_bytes: int = LARGEST_BYTES) -> str:
     """The report as HTML; sounds are left out, and named, where it would be larger."""
-    silent = _render(findings, [], _worst(findings, Store(0)), Store(0))
+    unheard: WorstFiles = [
+        (system, [(loss, None) for loss in losses]) for system, losses in worst_files(findings)
+    ]
+    silent = _render(findings, [], unheard, Store(0))
     store = Store(largest_bytes - len(silent.encode()) - NOTES_BYTES)
     players = examples(findings, store)
     return _render(findings, players, _worst(findings, store), store)

@@ -8,7 +8,7 @@ from selfremaster.benchmarks.records import Result
 from selfremaster.benchmarks.statistics import Difference, Interval
 
 Direction = Literal["higher", "lower"]
-Role = Literal["floor", "ceiling", ""]
+Role = Literal["floor", "ceiling", "absent", ""]  # absent: its part cannot be loaded
 Key = tuple[str, int, str]  # corpus, seed, file
 Results = Mapping[Key, Result]
 
@@ -20,6 +20,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "channel": ("channel-similarity", "ltas"),
 }
 """Names that numbers of each group begin with, those that stand for it first; others are signal."""
+UNRANKED: tuple[Role, ...] = ("ceiling", "absent")  # neither tested nor best
 SAME = 0.5  # of the last decimal shown: means that differ by less look the same
 
 
@@ -79,9 +80,20 @@ def group_of(name: str) -> str:
     ('quality', 'identity', 'signal')
     """
     for group, starts in GROUPS.items():
-        if any(name == start or name.startswith(f"{start}-") for start in starts):
+        if any(begins(name, start) for start in starts):
             return group
     return "signal"
+
+
+def begins(name: str, start: str) -> bool:
+    """Whether a number's name is one of GROUPS, or begins with it as with a word.
+
+    A number that two metrics give is told with its metric behind it.
+
+    >>> [begins(name, "wer") for name in ("wer", "wer (wer:language=ja)", "werewolf")]
+    [True, True, False]
+    """
+    return name == start or name.startswith((f"{start}-", f"{start} ("))
 
 
 def condition_table(
@@ -136,7 +148,7 @@ def _cell(
 ) -> Cell:
     numbers = _numbers(own, column)
     found = statistics.interval(list(numbers.values()), [units[key] for key in numbers])
-    if system.baseline or system.role == "ceiling" or not column.direction:
+    if system.baseline or system.role in UNRANKED or not column.direction:
         return Cell(found)
     others = _numbers(base, column)
     both = [key for key in numbers if key in others]
@@ -172,7 +184,7 @@ def _best(
         heights = {
             (system.label, column.name): column.upwards * found.mean
             for system in systems
-            if system.role != "ceiling" and (found := cells[system.label, column.name].interval)
+            if system.role not in UNRANKED and (found := cells[system.label, column.name].interval)
         }
         if not column.direction or len(heights) < 2:
             continue

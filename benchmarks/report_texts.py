@@ -5,7 +5,12 @@ from typing import Any
 
 from selfremaster.benchmarks import report_words as words
 from selfremaster.benchmarks import statistics
-from selfremaster.benchmarks.records import MetricNote
+from selfremaster.benchmarks.records import (
+    GRID_NAME,
+    PROVENANCE_NAME,
+    RESULTS_NAME,
+    MetricNote,
+)
 from selfremaster.benchmarks.report_numbers import CostRow, Findings, Loss, Trouble
 from selfremaster.benchmarks.report_tables import System, Table
 from selfremaster.core.components import ComponentSpec
@@ -17,7 +22,9 @@ COSTS = (
     "of the process that restored, at its peak; multiply-adds are for a second of sound; training "
     "is the mean over cells."
 )
-MOST_SHOWN = 12  # cells without a result that are named
+MOST_CELLS = 12  # cells without a result that are named
+MOST_ROWS = 200  # of failures, gaps and files left out; a page of thousands is read by nobody
+Row = tuple[str, str, str]
 
 
 def facts(findings: Findings) -> list[tuple[str, str]]:
@@ -107,23 +114,30 @@ def about_troubles(findings: Findings) -> str:
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def problems(findings: Findings) -> list[tuple[str, list[tuple[str, str, str]]]]:
+def problems(findings: Findings) -> list[tuple[str, list[Row]]]:
     """Failures, gaps, exclusions and what is unfinished, each a table of three columns."""
-    unfinished = [(cell, "no result yet", "") for cell in findings.unfinished[:MOST_SHOWN]]
-    if len(findings.unfinished) > MOST_SHOWN:
-        rest = len(findings.unfinished) - MOST_SHOWN
-        unfinished.append((f"{rest} more", "no result yet", ""))
+    unfinished = [(cell, "no result yet", "") for cell in findings.unfinished]
     excluded = [line.partition(": ") for line in findings.outcome.provenance.exclusions]
     found = [
-        ("Failures", [_trouble(one) for one in findings.failures]),
-        ("Gaps", [_trouble(one) for one in findings.gaps]),
-        ("Left out", [(file, reason, "") for file, _, reason in excluded]),
-        ("Unfinished", unfinished),
+        ("Failures", _first([_trouble(one) for one in findings.failures], RESULTS_NAME)),
+        ("Gaps", _first([_trouble(one) for one in findings.gaps], RESULTS_NAME)),
+        (
+            "Left out",
+            _first([(file, reason, "") for file, _, reason in excluded], PROVENANCE_NAME),
+        ),
+        ("Unfinished", _first(unfinished, GRID_NAME, MOST_CELLS)),
     ]
     return [(title, rows) for title, rows in found if rows]
 
 
-def _trouble(one: Trouble) -> tuple[str, str, str]:
+def _first(rows: list[Row], name: str, most: int = MOST_ROWS) -> list[Row]:
+    """So many rows, and how many more a file of the benchmark's folder tells of."""
+    if len(rows) <= most:
+        return rows
+    return [*rows[:most], (f"{len(rows) - most} more", f"{name} has all", "")]
+
+
+def _trouble(one: Trouble) -> Row:
     if not one.files:
         return one.where, one.reason, "every file"
     return (
@@ -155,7 +169,9 @@ def cost_rows(findings: Findings) -> list[CostRow]:
 
 def source_of(note: MetricNote) -> str:
     """Where a metric is from, with the versions of the packages that measure."""
-    packages = ", ".join(f"{name} {version}" for name, version in note.packages.items())
+    packages = ", ".join(
+        f"{name} {version or 'not installed'}" for name, version in note.packages.items()
+    )
     missing = f"missing: {note.missing}" if note.missing else ""
     return "; ".join(filter(None, (note.source.rstrip("."), packages, missing)))
 

@@ -161,12 +161,35 @@ def cut(text: str, most: int) -> str:
 
 
 def cell(text: str) -> str:
-    r"""Text for a cell of a Markdown table: it ends neither the cell nor the line, and is no HTML.
+    r"""Text for a cell of a Markdown table: it ends neither the cell nor the line.
 
-    >>> print(cell("a|b <i>"))
-    a\|b &lt;i>
+    It is neither HTML nor a link.
+
+    >>> print(cell("a|b <i> [c](d)"))
+    a\|b &lt;i> [c]\(d)
     """
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    line = " ".join(text.split()).replace("\\", "\\\\")
+    return no_html(line.replace("|", "\\|").replace("](", "]\\("))
+
+
+def no_html(text: str) -> str:
+    """Markdown in which no HTML begins.
+
+    >>> no_html("**a** <i>")
+    '**a** &lt;i>'
+    """
+    return text.replace("<", "&lt;")
+
+
+def fenced(text: str, language: str) -> str:
+    """Text as a block of code in Markdown that nothing within it ends.
+
+    >>> fenced("a ``` b", "sh").splitlines()
+    ['````sh', 'a ``` b', '````']
+    """
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
 def rich(text: str) -> Markup:

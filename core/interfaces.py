@@ -574,10 +574,12 @@ class Restorer(Component):
     """Take a degraded wave and give a better one of the same length, rate and number of channels.
 
     Shape: wave (channels, samples) -> (channels, samples), float32, full scale = 1.
-    ``needs_reference`` marks those that are told the clean original (ceilings, not restorers).
+    ``needs_reference`` marks those that are told the clean original (ceilings, not restorers), and
+    ``packages`` says which others' programs restore (their versions are reported).
     """
 
     kind = "restorer"
+    packages: ClassVar[tuple[str, ...]] = ()
     needs_reference: ClassVar[bool] = False
 
     def __init__(self, config: ComponentConfig) -> None:

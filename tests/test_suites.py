@@ -1,14 +1,16 @@
 """The suites that are shipped: each reads, can be planned, and has what its runs need."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import selfremaster as sr
-from selfremaster.benchmarks.grids import Grid, placeholders
+from selfremaster.benchmarks.grids import CorpusSettings, Grid, placeholders
 from selfremaster.benchmarks.planning import Plan, plan
+from selfremaster.benchmarks.training_speech import clean_speech, make_speech
 from selfremaster.core import audio, manifests
-from selfremaster.core.errors import ExperimentError
+from selfremaster.core.errors import ExperimentError, SelfRemasterError
 from selfremaster.core.manifests import Item, Manifest
 from selfremaster.core.models import Model
 from selfremaster.registry.assembling import assemble
@@ -151,3 +153,47 @@ def test_a_suite_without_its_speech_says_what_to_give(
 ) -> None:
     with pytest.raises(ExperimentError, match=r"speech\.csv: cannot be read: no such file"):
         planned("components", tmp_path, monkeypatch)
+
+
+def test_clean_speech_of_another_corpus_is_that_of_its_speakers(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = planned("telephone-gsm", place, monkeypatch)
+    (supervised,) = [run for run in found.runs.values() if run.name == "supervised"]
+    (speech,) = [found.speech[address] for address in supervised.speech]
+    made = manifests.read(make_speech(speech))
+    assert made.speakers() == ["kathleen"]
+    assert made.splits() == {"train": 1, "val": 1, "test": 1}
+    for item in made.items:
+        assert made.file(item).samefile(place / f"kathleen/{item.split}.wav")
+    shutil.rmtree(place / "output")
+
+
+def test_originals_are_found_where_the_manifest_is_written_anew(tmp_path: Path) -> None:
+    write_corpus(tmp_path / "speech.csv")
+    settings = CorpusSettings(
+        manifest=tmp_path / "speech.csv", speakers=("k*",), clean="clean", split=None
+    )
+    made = manifests.read(make_speech(clean_speech("pairs", settings, tmp_path / "out")))
+    assert [item.speaker for item in made.items] == ["kathleen"] * 3
+    for item in made.items:
+        assert (made.folder / item.others["clean"]).samefile(made.file(item))
+
+
+@pytest.mark.parametrize(
+    ("override", "error"),
+    [
+        (
+            "runs.supervised.data.clean.manifest=${clean:voices}",
+            "runs.supervised: no corpus 'voices'; did you mean 'voice'?",
+        ),
+        ("restorers.input=inptu", "did you mean 'input'?"),
+        ("metrics=[lsdd]", "did you mean 'lsd'?"),
+    ],
+)
+def test_wrong_overrides_are_told(
+    override: str, error: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SelfRemasterError) as told:
+        planned("telephone-gsm", place, monkeypatch, override)
+    assert error in str(told.value)

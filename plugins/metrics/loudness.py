@@ -19,7 +19,7 @@ class LoudnessDifference(Metric):
     measured. Lag: has nearly no influence. Silence (below -70 LUFS) in either gives no number.
 
     Shape: waves (samples,) -> {"loudness-difference": LU, lower is better}.
-    Source: Recommendation ITU-R BS.1770-4, annex 1.
+    Source: Recommendation ITU-R BS.1770-5, annex 1.
     Raises `ComponentError` without a reference.
 
     Twice the wave is 6.02 LU louder:

@@ -52,7 +52,7 @@ class Pesq(Metric):
     ) -> dict[str, float]:
         """The predicted opinion."""
         heard, clean = (resample(wave, sample_rate, RATE_HZ) for wave in pair(estimate, reference))
-        pieces = math.ceil(len(clean) / (LONGEST_SECONDS * RATE_HZ))
+        pieces = max(1, math.ceil(len(clean) / (LONGEST_SECONDS * RATE_HZ)))
         scores = [
             self._score(part, whole)
             for part, whole in zip(heard.chunk(pieces), clean.chunk(pieces), strict=True)
