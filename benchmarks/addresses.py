@@ -11,6 +11,7 @@ from selfremaster.benchmarks.corpora import known_sha256
 from selfremaster.core.bundles import BUNDLE_NAME
 from selfremaster.core.components import ComponentSpec, nested_parts
 from selfremaster.core.errors import ComponentError
+from selfremaster.core.manifests import HASH_SUFFIX, Item, Manifest
 from selfremaster.registry.assembling import builtin_bundles
 from selfremaster.registry.building import component_class, configure, current
 
@@ -77,6 +78,31 @@ def model_content(value: Any, origins: Origins) -> Any:
     if isinstance(value, str) and value in named and not Path(value).exists():
         return path_content(named[value])
     return content(value, origins)
+
+
+def speech_address(manifest: Manifest) -> str:
+    """All that a manifest lists: its columns, and the files that it gives no hash of."""
+    rows = [
+        [
+            [item.path, item.speaker, item.split],
+            item.sha256 or path_content(manifest.file(item)),
+            {name: _of_column(manifest, item, name) for name in item.others},
+        ]
+        for item in manifest.items
+    ]
+    return address_of(rows)
+
+
+def _of_column(manifest: Manifest, item: Item, name: str) -> Any:
+    """What stands in a column of one's own: words, or another file."""
+    given = item.others[name]
+    if not given or item.others.get(name + HASH_SUFFIX):
+        return given
+    try:
+        is_file = (manifest.folder / given).is_file()
+    except (OSError, ValueError):  # words that are no path
+        is_file = False
+    return [given, path_content(manifest.folder / given)] if is_file else given
 
 
 def path_content(path: Path) -> str | None:

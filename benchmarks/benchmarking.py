@@ -1,6 +1,9 @@
 """Run a benchmark: train what is to be trained, run every cell once, keep what came of it."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +15,7 @@ from selfremaster.benchmarks.metering import reason_of
 from selfremaster.benchmarks.planning import Cell, Plan
 from selfremaster.benchmarks.provenances import provenance_of
 from selfremaster.benchmarks.records import Provenance
+from selfremaster.benchmarks.sounds import KeepError
 from selfremaster.benchmarks.stores import Finished
 from selfremaster.benchmarks.training_runs import RunPlan, Trained, trained_before
 from selfremaster.benchmarks.training_speech import make_speech
@@ -19,6 +23,7 @@ from selfremaster.benchmarks.training_speech import make_speech
 if TYPE_CHECKING:
     from selfremaster.core.training import Progress
 
+KEEP_SECONDS = 10  # between two times that all results are written
 Told = Callable[[int, int, str], None]
 """What a display is told: how many cells are done, of how many, and what is being done."""
 
@@ -60,6 +65,7 @@ class Benchmark:
         self.told = told or (lambda *_: None)
         self.finished: dict[str, Finished] = {}
         self.trained: dict[str, Trained] = {}
+        self._kept = 0.0
 
     @property
     def done(self) -> int:
@@ -72,6 +78,11 @@ class Benchmark:
         Raises `SelfRemasterError` where nothing can be written, and `ComponentError` for an engine
         that is not installed.
         """
+        # stdout is the result's own, whatever strangers print
+        with redirect_stdout(sys.stderr):
+            return self._run()
+
+    def _run(self) -> Summary:
         plan = self.plan
         text = stores.keep_grid(plan.folder, plan.grid)
         provenance = provenance_of(plan, text, self.command)
@@ -79,22 +90,30 @@ class Benchmark:
         self.finished = {
             cell.address: known for cell in plan.cells if (known := stores.known_cell(cell))
         }
-        self._keep()
         left = [cell for cell in unique(plan.cells) if cell.address not in self.finished]
-        failures = self._train(left)
-        ready = [replace(cell, failure=failures.get(cell.address, "")) for cell in left]
-        for finished in engines.run_cells(ready, self.engine, self.jobs):
-            self.finished[finished.address] = finished
+        try:
             self._keep()
-            self.told(self.done, len(plan.cells), _named(plan.cells, finished.address))
-        self._learn_of_earlier_runs()
-        stores.keep_provenance(plan.folder, self._with_runs(provenance))
-        self._keep()
+            failures = self._train(left)
+            ready = [replace(cell, failure=failures.get(cell.address, "")) for cell in left]
+            for finished in engines.run_cells(ready, self.engine, self.jobs):
+                self.finished[finished.address] = finished
+                self._keep_now_and_then()
+                self.told(self.done, len(plan.cells), _named(plan.cells, finished.address))
+        finally:
+            self._learn_of_earlier_runs()
+            stores.keep_provenance(plan.folder, self._with_runs(provenance))
+            self._keep()
         return self._summary()
 
     def _keep(self) -> None:
         """Write all results so far, in the grid's order."""
         stores.keep_results(self.plan.folder, self.placed())
+        self._kept = time.monotonic()
+
+    def _keep_now_and_then(self) -> None:
+        """The same, but not so often that a large grid does little else."""
+        if time.monotonic() - self._kept >= KEEP_SECONDS:
+            self._keep()
 
     def placed(self) -> Iterator[Finished]:
         """The cells that are done, in the grid's order and by its names."""
@@ -140,6 +159,8 @@ class Benchmark:
             self.told(self.done, len(self.plan.cells), "speech to learn from")
             try:
                 make_speech(self.plan.speech[address])
+            except KeepError:
+                raise
             except (Exception, SystemExit) as error:
                 spoiled[address] = f"speech to learn from: {reason_of(error)}"
         return spoiled

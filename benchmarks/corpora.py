@@ -44,7 +44,7 @@ class Piece(NamedTuple):
 
     def content(self) -> list[Any]:
         """What a hash of it is made of: no path."""
-        return [self.file, self.sha256, self.samples, self.clean_sha256]
+        return [self.file, self.sha256, self.samples, self.clean_sha256 or self.no_clean]
 
 
 class Corpus(NamedTuple):

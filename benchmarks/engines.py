@@ -2,11 +2,15 @@
 
 import logging
 import os
+import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Literal
 
 from joblib.externals.loky import ProcessPoolExecutor
@@ -25,6 +29,7 @@ Engine = Literal["local", "ray"]
 Report = Callable[["Progress"], None]
 
 ENDED = "its process was ended from outside, most likely for want of memory"
+WATCH_SECONDS = 1
 RETRIES = 2  # of a cell whose process or machine is lost
 RAY_ADDRESS = "RAY_ADDRESS"
 
@@ -35,11 +40,10 @@ def run_cells(cells: Sequence[Cell], engine: Engine, jobs: int) -> Iterator[Fini
     A restorer that takes its process down is a failure of its cell.
     """
     if engine == "ray":
-        with _ray(jobs) as ray:
+        with _ray(jobs * cells[0].threads if cells else jobs) as ray:
             yield from _on_ray(ray, cells)
     elif jobs == 1 or len(cells) < 2:
-        for cell in cells:
-            yield run_cell(cell)
+        yield from _one_by_one(cells)
     else:
         yield from _in_processes(cells, min(jobs, len(cells)))
 
@@ -58,7 +62,7 @@ def train(
             for run, task in zip(runs, tasks, strict=True):
                 try:
                     yield ray.get(task)
-                except (ray.exceptions.RayTaskError, ray.exceptions.WorkerCrashedError):
+                except ray.exceptions.RayError:
                     yield Trained(run.address, ENDED)
         return
     for run in runs:
@@ -75,19 +79,43 @@ def _in_processes(cells: Sequence[Cell], jobs: int) -> Iterator[Finished]:
     except SelfRemasterError as error:
         if not isinstance(error.__context__, BrokenProcessPool):
             raise
+        yield from _one_by_one([cell for cell in cells if cell.address not in done])
+
+
+def _one_by_one(cells: Sequence[Cell]) -> Iterator[Finished]:
+    """Cells in one process beside this, which a cell may take down with it: then in the next."""
+    pool: Any = None
+    try:
         for cell in cells:
-            if cell.address not in done:
-                yield _apart(cell)
+            if cell.failure:
+                yield run_cell(cell)
+                continue
+            pool = pool or ProcessPoolExecutor(1, initializer=_begin)
+            try:
+                finished: Finished = pool.submit(run_cell, cell).result()
+            except BrokenProcessPool:
+                pool.shutdown()
+                pool = None
+                finished = run_cell(replace(cell, failure=ENDED))
+            yield finished
+    finally:
+        if pool is not None:  # whatever it writes is whole or not there
+            pool.shutdown(kill_workers=True)
 
 
-def _apart(cell: Cell) -> Finished:
-    """A cell in a process of its own, which it may take down with it."""
-    with ProcessPoolExecutor(1) as pool:
-        try:
-            finished: Finished = pool.submit(run_cell, cell).result()
-            return finished
-        except BrokenProcessPool:
-            return run_cell(replace(cell, failure=ENDED))
+def _begin() -> None:
+    """In the other process: keep off stdout, which is the result's own, and end with this one."""
+    os.dup2(2, 1)
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def _end_with(parent: int) -> None:
+    """End when the process that began this one has been killed; nothing is left half-written."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)
 
 
 def _on_ray(ray: Any, cells: Sequence[Cell]) -> Iterator[Finished]:
@@ -102,10 +130,10 @@ def _on_ray(ray: Any, cells: Sequence[Cell]) -> Iterator[Finished]:
             cell = waiting.pop(ready)
             try:
                 yield ray.get(ready)
-            except ray.exceptions.WorkerCrashedError:
-                yield run_cell(replace(cell, failure=ENDED))
             except ray.exceptions.RayTaskError as error:
                 raise SelfRemasterError(f"{cell}: {_cause(error)}") from None
+            except ray.exceptions.RayError:  # crashed, out of memory, a machine lost
+                yield run_cell(replace(cell, failure=ENDED))
     finally:
         for task in waiting:
             ray.cancel(task, force=False)

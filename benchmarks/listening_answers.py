@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from selfremaster.benchmarks.listening import Clip, Key, Kind, Role, Trial
+from selfremaster.benchmarks.listening import Clip, Key, Kind, Role, Test, Trial
 from selfremaster.benchmarks.records import Record
 from selfremaster.core.components import describe
 from selfremaster.core.errors import ExperimentError
 
 OPINIONS = (1.0, 2.0, 3.0, 4.0, 5.0)
+LISTENER = r"^\w[\w .@-]{0,79}$"  # no Markdown, no formula for a spreadsheet, no path
 LARGEST_BYTES = 20_000_000
 HEARD_SECONDS = 1.0  # of each sound of a mushra page, at least
 
@@ -20,7 +21,7 @@ HEARD_SECONDS = 1.0  # of each sound of a mushra page, at least
 class SoundCheck(Record):
     """How a listener got through the sound check."""
 
-    device: str | None = None
+    device: Literal["headphones", "earphones", "speakers"] | None = None
     attempts: int = 0
     passed: bool = False
 
@@ -45,8 +46,8 @@ class Session(Record):
 
     format: Literal["selfremaster-listening-answers-1"]
     test_id: str
-    test: str
-    listener: str
+    test: Test
+    listener: Annotated[str, Field(pattern=LISTENER)]
     playlist: int  # from 1
     started: AwareDatetime
     finished: AwareDatetime

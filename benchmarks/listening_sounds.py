@@ -1,6 +1,7 @@
-"""The sounds of a listening test: equally loud, cut to 16 bits, under names that tell nothing."""
+"""The sounds of a listening test: equally loud, equally long, under names that tell nothing."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from scipy.signal import firwin, kaiserord, oaconvolve
 from torch import Tensor
 
 from selfremaster.benchmarks.listening import Clip, Heard, Material, Sentence
+from selfremaster.benchmarks.listening_material import LONGEST_APART
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
 from selfremaster.core.loudness import integrated_loudness
@@ -18,7 +20,7 @@ HIGHEST_PEAK_DB = -1.0  # dBFS; a sentence whose versions do not fit is made qui
 NOISE_DB = 0.0  # level of the noise checks below the speech
 STOP_DB = 60.0
 WIDTH = 1 / 7  # of an anchor's slope, as part of its frequency
-SUFFIX = ".flac"
+SUFFIX = ".wav"  # not compressed, or the size of a file would tell how hard its sound is to code
 NAME_DIGITS = 16
 
 TONE_HZ, TONE_SECONDS, TONE_GAP_SECONDS = 800, 0.22, 0.45
@@ -32,31 +34,51 @@ def write_sounds(
     """Write what is wanted into a folder, sentence by sentence; gives the name of each file.
 
     All versions of a sentence have the same loudness (ITU-R BS.1770): the target, or as much as
-    lets the loudest peak of them stay below full scale. Raises `AudioError` for silence.
+    lets the loudest peak of them stay below full scale. They have the same rate and length too, and
+    a dither of their own, so that no size of a file and no comparison of bytes tells the hidden
+    reference from a system. Raises `AudioError` for silence.
     """
     by_sentence: dict[str, list[Heard]] = {}
     for heard in sorted(set(wanted)):
         by_sentence.setdefault(heard.sentence, []).append(heard)
     for name, versions in by_sentence.items():
-        waves = {heard: _version(heard, material.sentences[name], seed) for heard in versions}
-        levels = {heard: _loudness(heard, *sound) for heard, sound in waves.items()}
+        sounds = {heard: _version(heard, material.sentences[name], seed) for heard in versions}
+        rate = max(rate for _, rate in sounds.values())
+        waves = {heard: audio.resample(wave, own, rate) for heard, (wave, own) in sounds.items()}
+        levels = {heard: _loudness(heard, wave, rate) for heard, wave in waves.items()}
+        lengths = [wave.shape[-1] for wave in waves.values()]
         room = min(
             HIGHEST_PEAK_DB - float(audio.peak_db(wave.reshape(-1))) + levels[heard]
-            for heard, (wave, _) in waves.items()
+            for heard, wave in waves.items()
         )
         loudness = min(target_lufs, room)
-        for heard, (wave, rate) in waves.items():
+        for heard, wave in waves.items():
             levelled = wave * 10 ** ((loudness - levels[heard]) / 20)
             file = hashed_name(heard, levelled, seed)
-            audio.write(folder / file, levelled, rate, subtype="PCM_16")
+            ended = _ended_with(levelled, lengths, round(LONGEST_APART * rate))
+            audio.write(folder / file, ended + _dither(ended, file), rate, subtype="PCM_16")
+            os.utime(folder / file, (0, 0))  # nor does the order of writing tell
             clip = Clip(
                 kind=heard.kind,
                 label=heard.label,
                 sentence=name,
-                seconds=round(wave.shape[-1] / rate, 3),
+                seconds=round(ended.shape[-1] / rate, 3),
                 loudness_lufs=round(loudness, 2),
             )
             yield heard, file, clip
+
+
+def _ended_with(wave: Tensor, lengths: Iterable[int], most: int) -> Tensor:
+    """Lengthen a sound by silence to the longest of versions that end where it does, or nearly."""
+    own = wave.shape[-1]
+    return torch.nn.functional.pad(wave, (0, max(n for n in lengths if n - own <= most) - own))
+
+
+def _dither(wave: Tensor, name: str) -> Tensor:
+    """Triangular noise of a step of 16 bits to either side, drawn by the name of the file."""
+    generator = torch.Generator().manual_seed(int(name.removesuffix(SUFFIX), 16) % 2**63)
+    noise = torch.rand((2, *wave.shape), generator=generator)
+    return (noise[0] - noise[1]) / 2**15
 
 
 def hashed_name(heard: Heard, wave: Tensor, seed: int) -> str:

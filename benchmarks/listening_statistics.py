@@ -70,7 +70,7 @@ def opinion(label: str, ratings: Sequence[Rating]) -> Opinion:
 
     Ratings of one listener belong together, and so do ratings of one sentence: the variance is that
     of both clusterings together (Cameron, Gelbach and Miller, Robust inference with multiway
-    clustering, 2011, equation 2.13, never less than that of one of them), the quantile Student's t
+    clustering, 2011, section 2, never less than that of one of them), the quantile Student's t
     of the fewer clusters less one.
 
     >>> two = [Rating(name, 1, 0, "rated", None, "system", "a", "", "s", "", "", value, 1, 1.0)

@@ -38,6 +38,7 @@ from selfremaster.core.errors import ComponentError, ExperimentError
 from selfremaster.registry.building import current
 
 RUNS = "runs"
+LONGEST_SLUG = 40  # characters of a run's name in that of its folder
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Cell:
     needs: tuple[str, ...] = ()  # addresses of training runs
     speech: tuple[str, ...] = ()  # addresses of speech to learn from
     threads: int = 1
+    part: str = ""  # address of the restorer alone
     without: tuple[str, ...] = ()  # plugins that are left out
     failure: str = ""  # why it cannot even begin
 
@@ -152,6 +154,13 @@ class _Planner:
                         f"conditions.{name}: nothing is done to {corpus}, and there is no sound to "
                         "transfer; give a degradation, or recordings with clean originals"
                     )
+        for name, settings in self.grid.corpora.items():
+            place = settings.folder
+            if place and self.folder.resolve().is_relative_to(place.resolve()):
+                raise ExperimentError(
+                    f"corpus {name}: the benchmark's own sounds in {self.folder} would become "
+                    f"speech of {place}; name an --output outside of it"
+                )
         if self.recordings is not None and not self.recordings.pieces:
             raise ExperimentError("; ".join(self.recordings.exclusions))
 
@@ -189,11 +198,10 @@ class _Planner:
                 "seed": place.seed,
                 "files": [piece.content() for piece in pieces],
                 "task": self.grid.task,
-                "threads": self.threads,
                 "version": self.version,
             }
         )
-        measured = [[meter.content, meter.names] for meter in self.found.meters]
+        measured = [[meter.text, meter.content, meter.names] for meter in self.found.meters]
         return Cell(
             place,
             address_of([restoring, measured]),
@@ -208,6 +216,7 @@ class _Planner:
             tuple(dict.fromkeys(values.needs)),
             tuple(dict.fromkeys(values.speech)),
             self.threads,
+            address_of([restorer, self.version]),
             tuple(current().blocked),
         )
 
@@ -231,7 +240,8 @@ class _Planner:
 
     def _speech(self, name: str, place: Place) -> SpeechPlan:
         """The manifest that ``${clean}`` or ``${recordings}`` stands for."""
-        key = address_of([name, place.corpus, place.condition, place.seed])
+        own = [place.corpus, place.condition, place.seed]
+        key = address_of([name, *(own[:1] if name.startswith(CLEAN) else own)])
         if key not in self._manifests:
             if name.startswith(CLEAN):
                 corpus = name.removeprefix(CLEAN).removeprefix(":") or place.corpus
@@ -254,6 +264,14 @@ class _Planner:
         self.found.speech[made.address] = made
         return made
 
+    def _run_folder(self, name: str, address: str) -> Path:
+        """Where a run is kept: as it was named first, since the address alone tells what it is."""
+        if address in self.found.runs:
+            return self.found.runs[address].folder
+        earlier = sorted((self.folder / RUNS).glob(f"*-{address}"))
+        slug = re.sub(r"\W+", "-", name)[:LONGEST_SLUG].strip("-") or "run"
+        return earlier[0] if earlier else self.folder / RUNS / f"{slug}-{address}"
+
     def _run(self, name: str, place: Place, trail: tuple[str, ...]) -> RunPlan:
         """The training run of a name, planned with all that it starts from."""
         if name in trail:
@@ -267,12 +285,11 @@ class _Planner:
             filled = fill(given, values.real)
             experiment, content = experiment_of(name, filled, values.origins, self.folder)
             address = address_of([content, self.version])
-            slug = re.sub(r"\W+", "-", name).strip("-") or "run"
             self._runs[key] = RunPlan(
                 name,
                 address,
                 experiment,
-                self.folder / RUNS / f"{slug}-{address}",
+                self._run_folder(name, address),
                 tuple(dict.fromkeys(values.needs)),
                 tuple(dict.fromkeys(values.speech)),
                 tuple(current().blocked),

@@ -52,7 +52,7 @@ def provenance_of(plan: Plan, grid_text: str, command: str) -> Provenance:
 
 
 def _restorers(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Of each restorer its part, owner, packages and model, and whether it is told the clean speech.
+    """Of each restorer its part, owner, packages and model, and whether it is told the original.
 
     Of a part that cannot be loaded nobody knows what it is told.
     """
@@ -67,10 +67,10 @@ def _restorers(plan: Plan) -> dict[str, dict[str, Any]]:
         if is_loadable("restorer", asked):
             found: Any = component_class("restorer", asked.name)
             note["told"] = bool(found.needs_reference)
-            packages = versions_of("restorer", asked.name)
-            note["packages"] = ", ".join(
-                f"{name} {number or 'not installed'}" for name, number in packages.items()
-            )
+            if packages := versions_of("restorer", asked.name):
+                note["packages"] = ", ".join(
+                    f"{name} {number or 'not installed'}" for name, number in packages.items()
+                )
             model = getattr(configure("restorer", cell.restorer), "model", None)
             known = model_content(model, {})
             if not cell.needs and known is not None and known != model:

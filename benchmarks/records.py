@@ -135,4 +135,6 @@ def read_outcome(folder: Path) -> Outcome:
 def _lines(path: Path) -> list[Any]:
     import json
 
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    # a label may hold what only Python takes for the end of a line
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]

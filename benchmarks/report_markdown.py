@@ -90,7 +90,9 @@ def _heading(column: Column) -> str:
 
 
 def _who(system: System, table: Table) -> str:
-    marks = {"floor": "floor", "ceiling": "ceiling, told", "absent": "not loaded", "": ""}[system.role]
+    marks = {"floor": "floor", "ceiling": "ceiling, told", "absent": "not loaded", "": ""}[
+        system.role
+    ]
     failed = table.failed[system.label]
     notes = [marks, "baseline" if system.baseline else "", f"{failed} failed" if failed else ""]
     told = ", ".join(filter(None, notes))
@@ -200,7 +202,8 @@ def _problems(findings: Findings) -> list[str]:
     return [
         f"**{title}**\n\n"
         + "\n".join(
-            f"- {words.cell(where)}: {words.cell(reason)}" + (f" ({words.cell(files)})" if files else "")
+            f"- {words.cell(where)}: {words.cell(reason)}"
+            + (f" ({words.cell(files)})" if files else "")
             for where, reason, files in rows
         )
         for title, rows in found

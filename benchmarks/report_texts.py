@@ -73,13 +73,13 @@ def reading(findings: Findings) -> str:
         f"- Arrows say which way is better. {bold}.",
         f"- ▲ better, ▼ worse than **{findings.baseline.label}** beyond chance: paired permutation "
         "test, Holm's correction over all restorers and numbers of a condition, 5 %.",
-        *_powerless(tables, findings),
+        *_powerless(tables, findings, whom),
     ]
     return "\n".join(lines)
 
 
-def _powerless(tables: Sequence[Table], findings: Findings) -> list[str]:
-    """Whether there are so few files that no difference could ever be told from chance."""
+def _powerless(tables: Sequence[Table], findings: Findings, whom: str) -> list[str]:
+    """Whether there is so little that no difference could ever be told from chance."""
     found = []
     for table in tables:
         tested = sum(cell.difference is not None for cell in table.cells.values())
@@ -88,13 +88,15 @@ def _powerless(tables: Sequence[Table], findings: Findings) -> list[str]:
     if not found:
         return []
     where = "" if len(found) == len(findings.tables) else f" in {words.listed(found)}"
-    return [f"- **So few files{where} cannot give a mark, however large the difference is.**"]
+    return [f"- **So few {whom}{where} cannot give a mark, however large the difference is.**"]
 
 
 def about_table(table: Table) -> str:
     """What a condition's table stands on."""
     unit = "speaker" if table.by_speaker else "file"
     drawn = f"intervals over {words.counted(table.units, unit)}"
+    if table.units < statistics.FEWEST:
+        drawn = f"too few {unit}s for intervals"
     corpora = words.listed([*table.corpora])
     return f"{words.counted(table.files, 'file')} of {corpora}; n = {table.n}; {drawn}"
 

@@ -2,9 +2,10 @@
 
 import random
 import re
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Any
@@ -22,13 +23,15 @@ from selfremaster.benchmarks.measuring import (
 from selfremaster.benchmarks.metering import measure, reason_of
 from selfremaster.benchmarks.planning import Cell
 from selfremaster.benchmarks.records import CellCost, Result
-from selfremaster.benchmarks.sounds import SOUNDS, Damage, Heard, hear, put_sound
+from selfremaster.benchmarks.sounds import SOUNDS, Damage, Heard, KeepError, hear, put_sound
 from selfremaster.benchmarks.stores import (
     Finished,
     Restored,
     Restoring,
     keep_cell,
+    keep_counts,
     keep_restored,
+    known_counts,
     known_restored,
 )
 from selfremaster.core import audio
@@ -50,7 +53,8 @@ def run_cell(cell: Cell) -> Finished:
 
     Whatever happens to a file, or to the restorer, is a result; nothing is raised for it.
     """
-    with leaving_out(*cell.without), _threads(cell.threads):
+    # stdout is the result's own, whatever strangers print
+    with leaving_out(*cell.without), _threads(cell.threads), redirect_stdout(sys.stderr):
         try:
             if cell.failure:
                 raise CellError(cell.failure)
@@ -108,9 +112,21 @@ def _restore(cell: Cell) -> Restoring:
         files,
         wall_seconds=work.wall_seconds,
         audio_seconds=work.audio_seconds,
+        threads=cell.threads,
         peak_memory_bytes=peak,
-        **_counted(restorer, cell.pieces[0].sample_rate),
+        **_counts(cell, restorer),
     )
+
+
+def _counts(cell: Cell, restorer: Restorer) -> dict[str, Any]:
+    """Weights and multiply-adds, counted once for all cells of a restorer at a rate."""
+    rate = cell.pieces[0].sample_rate
+    part = f"{cell.part}-{rate}"
+    found = known_counts(cell.folder, part)
+    if found is None:
+        found = _counted(restorer, rate)
+        keep_counts(cell.folder, part, found)
+    return found
 
 
 def _counted(restorer: Restorer, sample_rate: int) -> dict[str, Any]:
@@ -137,6 +153,8 @@ class _Work:
         """One file; whatever goes wrong is told."""
         try:
             heard = hear(self.cell.folder, piece, self.damage, self.cell.task)
+        except KeepError:
+            raise
         except (Exception, SystemExit) as error:
             return Restored(reason=_without_folder(self.cell, reason_of(error)))
         told = Restored(
@@ -233,7 +251,7 @@ def _cost(cell: Cell, restoring: Restoring) -> CellCost | None:
         peak_memory_bytes=restoring.peak_memory_bytes,
         parameters=restoring.parameters,
         multiply_adds=restoring.multiply_adds,
-        threads=cell.threads,
+        threads=restoring.threads,
     )
 
 

@@ -1,7 +1,8 @@
 """The sounds of a benchmark: damaged once, kept by content, and heard as they are measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from selfremaster.benchmarks.corpora import Piece
 from selfremaster.core import audio
 from selfremaster.core.corpora import MOST_APART_SECONDS
 from selfremaster.core.degrading import Applied, Step, degrade, generator_for
-from selfremaster.core.errors import AudioError
+from selfremaster.core.errors import AudioError, SelfRemasterError
 from selfremaster.core.files import write_atomically, write_together
 from selfremaster.core.formats import AudioInfo
 from selfremaster.core.interfaces import Degradation
@@ -23,6 +24,10 @@ SOUNDS = "sounds"
 MOST_CHANNELS = 8  # that FLAC holds
 HIGHEST_RATE = 655_350  # Hz, of FLAC
 LOG = ".json"
+
+
+class KeepError(SelfRemasterError):
+    """Nothing can be written (a full disk, say): the end of a run, and not a failure of a file."""
 
 
 class Damage(NamedTuple):
@@ -57,8 +62,18 @@ def put_sound(folder: Path, stem: str, wave: Tensor, sample_rate: int) -> str:
     """
     name = f"{stem}{_suffix(wave, sample_rate)}"
     subtype = "PCM_24" if name.endswith(".flac") else "FLOAT"
-    audio.write(folder / name, wave, sample_rate, subtype=subtype)
+    put = audio.writer(folder / name, wave, sample_rate, subtype=subtype)
+    with _keeping(), write_atomically(folder / name) as temporary:
+        put(temporary)
     return name
+
+
+@contextmanager
+def _keeping() -> Iterator[None]:
+    try:
+        yield
+    except SelfRemasterError as error:
+        raise KeepError(str(error)) from None
 
 
 def _suffix(wave: Tensor, sample_rate: int) -> str:
@@ -104,7 +119,7 @@ def keep_damaged(folder: Path, piece: Piece, damage: Damage) -> tuple[str, tuple
     subtype = "PCM_24" if name.endswith(".flac") else "FLOAT"
     put = audio.writer(folder / name, wave, piece.sample_rate, subtype=subtype)
     text = json.dumps({"sound": name, "degradation": drawn}, allow_nan=False)
-    with write_together(folder / name, log) as (temporary_sound, temporary_log):
+    with _keeping(), write_together(folder / name, log) as (temporary_sound, temporary_log):
         put(temporary_sound)
         temporary_log.write_text(text, encoding="utf-8")
     return name, drawn

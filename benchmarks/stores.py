@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from selfremaster.benchmarks.planning import Cell
 
 CELLS = "cells"
+COUNTS = "counts"
 RESTORED_NAME = "restored.json"
 WRITTEN = (
     CELLS,
+    COUNTS,
     "features",
     "recordings",
     "runs",
@@ -58,6 +60,7 @@ class Restoring(NamedTuple):
     files: tuple[Restored, ...]
     wall_seconds: float = 0.0
     audio_seconds: float = 0.0
+    threads: int = 1
     peak_memory_bytes: int | None = None
     parameters: int | None = None
     multiply_adds: float | None = None
@@ -140,12 +143,14 @@ def known_cell(cell: "Cell") -> Finished | None:
     """What is known of a cell that was done before; one without a restorer is to be tried again."""
     try:
         text = _cell_path(cell.folder, cell.address).read_text(encoding="utf-8")
-        heading, *lines = [json.loads(line) for line in text.splitlines()]
+        heading, *lines = [json.loads(line) for line in text.split("\n") if line]
         results = tuple(Result.model_validate(line) for line in lines)
         cost = heading["cost"] and CellCost.model_validate(heading["cost"])
         files = [piece.file for piece in cell.pieces]
         there = heading["cell"] == cell.address and [result.file for result in results] == files
-        known = Finished(cell.address, results, cost, heading["whole"])
+        pairs = zip(results, cell.pieces, strict=False)
+        named = tuple(one.model_copy(update={"speaker": piece.speaker}) for one, piece in pairs)
+        known = Finished(cell.address, named, cost, heading["whole"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None
     sounds = {name for result in results for name in result.sounds.values()}
@@ -169,6 +174,20 @@ def known_restored(folder: Path, restoring: str) -> Restoring | None:
         return None
     sounds = {name for one in files for name in one.sounds.values()}
     return found if all((folder / name).is_file() for name in sounds) else None
+
+
+def keep_counts(folder: Path, part: str, counts: Mapping[str, Any]) -> None:
+    """Write what a restorer is made of, which is the same in every cell."""
+    _write(folder / COUNTS / f"{part}.json", _line(counts))
+
+
+def known_counts(folder: Path, part: str) -> dict[str, Any] | None:
+    """What was counted before, if it was."""
+    try:
+        found: dict[str, Any] = json.loads((folder / COUNTS / f"{part}.json").read_text("utf-8"))
+        return {name: found[name] for name in ("parameters", "multiply_adds")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def keep_results(folder: Path, finished: Iterable[Finished]) -> None:

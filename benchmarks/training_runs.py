@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from selfremaster.benchmarks.addresses import Origins, content, model_content
+from selfremaster.benchmarks.addresses import Origins, content, model_content, speech_address
 from selfremaster.benchmarks.metering import reason_of
+from selfremaster.core import manifests
 from selfremaster.core.bundles import BUNDLE_NAME, describe_bundle
-from selfremaster.core.errors import BundleError
+from selfremaster.core.checkpoints import CHECKPOINT_NAME
+from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
+from selfremaster.core.tensorfiles import read_header
 from selfremaster.registry.assembling import resolve
 from selfremaster.registry.building import leaving_out
 
@@ -67,7 +70,18 @@ def experiment_of(
         module: model_content(reference, origins)
         for module, reference in plain.pop("start").items()
     }
+    for source in plain["data"].values():
+        if isinstance(source, dict) and source.get("manifest") not in (None, *origins):
+            source["manifest"] = _listed(Path(source["manifest"]))
     return experiment, {"start": start, "settings": content(plain, origins)}
+
+
+def _listed(path: Path) -> str:
+    """The content of a manifest with all that it lists; its path where it cannot be read."""
+    try:
+        return f"speech {speech_address(manifests.read(path))}"
+    except ExperimentError:  # which the run will tell
+        return str(path)
 
 
 def train_run(plan: RunPlan, report: "Callable[[Progress], None] | None" = None) -> Trained:
@@ -78,10 +92,27 @@ def train_run(plan: RunPlan, report: "Callable[[Progress], None] | None" = None)
         return known
     try:
         with leaving_out(*plan.without):
+            _forget_other_places(plan)
             train(plan.experiment, plan.folder, resume=True, report=report)
     except (Exception, SystemExit) as error:
         return Trained(plan.address, reason_of(error))
     return trained_before(plan) or Trained(plan.address, "left no bundle behind")
+
+
+def _forget_other_places(plan: RunPlan) -> None:
+    """Begin anew where a half-trained run learned the same from elsewhere: folders were moved.
+
+    Checkpoints go on with the very same paths alone.
+    """
+    path = plan.folder / CHECKPOINT_NAME
+    if not path.is_file():
+        return
+    before = read_header(path).get("experiment", {})
+    now = resolve(plan.experiment).model_dump(mode="json")
+    for given in (before, now):
+        given.get("data", {}).pop("workers", None)
+    if any(before.get(section) != now[section] for section in ("data", "start")):
+        path.unlink()
 
 
 def trained_before(plan: RunPlan) -> Trained | None:

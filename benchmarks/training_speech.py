@@ -2,10 +2,10 @@
 
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from selfremaster.benchmarks.addresses import address_of
+from selfremaster.benchmarks.addresses import address_of, speech_address
 from selfremaster.benchmarks.corpora import Piece, speaks
 from selfremaster.benchmarks.grids import RECORDINGS, CorpusSettings
 from selfremaster.benchmarks.sounds import Damage, damaged, put_sound
@@ -33,6 +33,11 @@ class SpeechPlan:
     seed: int = 0
     minutes: float | None = None  # of the training split; none: all
     listed: Manifest | None = None  # clean speech without a manifest of its own
+
+    @property
+    def made(self) -> bool:
+        """Whether the manifest is the benchmark's own."""
+        return bool(self.pieces) or self.listed is not None
 
 
 def damaged_speech(
@@ -67,7 +72,7 @@ def clean_speech(name: str, settings: CorpusSettings, folder: Path) -> SpeechPla
     if settings.manifest is not None:
         manifest = manifests.read(settings.manifest)
         if settings.speakers is None:
-            return SpeechPlan(manifests.content_hash(manifest), settings.manifest.absolute())
+            return SpeechPlan(speech_address(manifest), settings.manifest.absolute())
     elif settings.layout == "files":
         manifest = manifests.build(place)
     else:
@@ -77,7 +82,7 @@ def clean_speech(name: str, settings: CorpusSettings, folder: Path) -> SpeechPla
     if settings.speakers is not None:
         kept = [item for item in manifest.items if speaks(item.speaker, settings.speakers)]
         manifest = Manifest(manifest.folder, tuple(kept))
-    address = manifests.content_hash(manifest)
+    address = speech_address(manifest)
     short = address_of([name, address])
     target = folder / RECORDINGS / short / MANIFEST_NAME
     return SpeechPlan(address, target, listed=_with_originals(manifest, settings, target))
@@ -103,18 +108,32 @@ def make_speech(plan: SpeechPlan) -> Path:
 
     Raises `AudioError` and `ComponentError` for what cannot be damaged.
     """
-    if plan.manifest.is_file():
+    if plan.manifest.is_file() and (not plan.made or _is_there(manifests.read(plan.manifest))):
         return plan.manifest
     if plan.listed is not None:
         manifests.write(plan.listed, plan.manifest)
         return plan.manifest
     folder = plan.manifest.parent
     whole = folder / MANIFEST_NAME
-    if not whole.is_file():
+    if not whole.is_file() or not _is_there(manifests.read(whole)):
         manifests.write(_damaged(plan, folder), whole)
     if plan.minutes is not None:
         manifests.write(first_minutes(manifests.read(whole), plan.minutes), plan.manifest)
     return plan.manifest
+
+
+def _is_there(manifest: Manifest) -> bool:
+    """Whether every file is where a manifest says, which it is not when folders were moved."""
+    places = [place for item in manifest.items for place in (item.path, item.others.get(CLEAN))]
+    return all((manifest.folder / place).is_file() for place in places if place)
+
+
+def _within(file: str) -> str:
+    """A place below a folder for a file that may lie beside that of its manifest."""
+    parts = PurePosixPath(file).parts
+    if ".." not in parts:
+        return file
+    return f"{address_of(file)}/{parts[-1]}"
 
 
 def _damaged(plan: SpeechPlan, folder: Path) -> Manifest:
@@ -128,7 +147,8 @@ def _damaged(plan: SpeechPlan, folder: Path) -> Manifest:
                 f"recordings: {piece.file} is of no split, and runs learn from train and val; "
                 "give recordings.manifest, as `selfremaster manifest` writes it"
             )
-        place = piece.file if piece.file.lower().endswith(".flac") else f"{piece.file}.flac"
+        place = _within(piece.file)
+        place = place if place.endswith(".flac") else f"{place}.flac"
         if not (folder / place).is_file():
             wave, _ = damaged(piece, damage)
             place = put_sound(folder, place.removesuffix(".flac"), wave, piece.sample_rate)

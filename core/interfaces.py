@@ -539,6 +539,7 @@ class QualityPredictor(Metric, nn.Module):
 
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"quality": "higher"}
     needs_reference: ClassVar[bool] = False
+    policy: Policy = Policy(lag="removed")  # nothing is late without a reference
     best: ClassVar[float]
 
     def __init__(self, config: ComponentConfig) -> None:

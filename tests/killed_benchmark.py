@@ -13,13 +13,15 @@ import signal
 import sys
 from typing import Any
 
-from selfremaster.benchmarks import benchmarking, running
+from selfremaster.benchmarks import benchmarking, engines, running
 from selfremaster.cli import main
+from tests.odd_parts import in_this_process
 
 # other matters, which take their time
 benchmarking.write_report = lambda folder: (folder, "")
 running._counted = lambda *_: {}
 running.forget_peak_memory = lambda: None
+engines._one_by_one = in_this_process
 
 
 class Moments:

@@ -1,7 +1,7 @@
 """A plugin of parts that go wrong, as if it were installed, and small speech to try them on."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +9,9 @@ import pytest
 import torch
 import yaml
 
+from selfremaster.benchmarks import engines
+from selfremaster.benchmarks.planning import Cell
+from selfremaster.benchmarks.stores import Finished
 from selfremaster.core import audio
 from selfremaster.registry.loading import loaded_plugins
 from tests.tiny import RATE, speech_like
@@ -31,7 +34,7 @@ from selfremaster.core.interfaces import Metric, Restorer
 @hookimpl
 def register_components(add):
     for name in ("Half", "Broken", "Double", "Short", "Silent", "Nan", "Raising", "Ending",
-                 "Drawing", "Absent", "Flat"):
+                 "Drawing", "Absent", "Flat", "Loud"):
         add("restorer", f"odd-{name.lower()}", f"odd_parts_plugin:{name}")
     add("restorer", "odd-gone", "there_is_no_such_module:Gone")
     for name in ("Shaky", "Missing", "Peak"):
@@ -122,6 +125,15 @@ class Drawing(Restorer):
         return wave + 0.01 * torch.randn(wave.shape) + 0.01 * random.random()
 
 
+class Loud(Restorer):
+    """Prints, as Python and as its libraries do."""
+
+    def restore(self, wave, sample_rate, reference=None):
+        print("by Python")
+        os.write(1, b"by a library\\n")
+        return wave
+
+
 class Absent(Restorer):
     """Needs what is not there."""
 
@@ -184,6 +196,11 @@ def installed(folder: Path) -> Iterator[Path]:
         loaded_plugins.cache_clear()
         yield folder
     loaded_plugins.cache_clear()
+
+
+def in_this_process(cells: Sequence[Cell]) -> Iterator[Finished]:
+    """Run cells without the process beside, which takes seconds to begin."""
+    return (engines.run_cell(cell) for cell in cells)
 
 
 def write_speech(folder: Path, files: int = 2, seconds: float = 0.25) -> Path:

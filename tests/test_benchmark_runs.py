@@ -13,7 +13,10 @@ import pytest
 import torch
 import yaml
 
-from selfremaster.benchmarks import benchmarking, engines, running
+from selfremaster.benchmarks import addresses, benchmarking, engines, running
+from selfremaster.benchmarks.grids import Grid
+from selfremaster.benchmarks.planning import plan
+from selfremaster.benchmarks.provenances import provenance_of
 from selfremaster.benchmarks.records import Outcome as Kept
 from selfremaster.benchmarks.records import Result, read_outcome
 from selfremaster.core import audio
@@ -21,9 +24,10 @@ from selfremaster.core.errors import SelfRemasterError
 from selfremaster.registry.building import build
 from tests.cli import ROOT, Outcome, run
 from tests.ending import end_processes
-from tests.odd_parts import installed, write_grid, write_speech
+from tests.odd_parts import in_this_process, installed, write_grid, write_speech
 
 KILLS = 10
+ONE_BY_ONE = engines._one_by_one
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,6 +37,7 @@ def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
         patch.setattr(running, "_counted", lambda restorer, rate: {"parameters": rate})
         patch.setattr(running, "forget_peak_memory", lambda: None)
+        patch.setattr(engines, "_one_by_one", in_this_process)
         yield
 
 
@@ -231,7 +236,10 @@ def test_whatever_goes_wrong_is_named_and_the_rest_is_done(speech: Path, tmp_pat
     assert sorted(good.scores) == ["lsd", "lsd (odd-peak)", "mean", "none"]
     assert good.scores["none"] is None
     assert good.scores["mean"] == pytest.approx(good.scores["lsd (odd-peak)"] / 3, rel=1e-8)
-    notes = {note.metric: note for note in read_outcome(tmp_path / "out").provenance.metrics}
+    provenance = read_outcome(tmp_path / "out").provenance
+    assert provenance.restorers["odd-gone"]["told"] is None  # nobody can know
+    assert provenance.restorers["odd-absent"]["told"] is False
+    notes = {note.metric: note for note in provenance.metrics}
     assert notes["odd-missing"].missing == missing
     assert notes["odd-peak"].directions == {
         "lsd (odd-peak)": "higher",
@@ -241,11 +249,13 @@ def test_whatever_goes_wrong_is_named_and_the_rest_is_done(speech: Path, tmp_pat
 
 
 def test_a_restorer_that_ends_its_process_is_a_failure(
-    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    speech: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    grid = write_grid(
-        tmp_path / "grid.yaml", speech, restorers={"input": "input", "ending": "odd-ending"}
-    )
+    restorers = {"input": "input", "ending": "odd-ending", "loud": "odd-loud"}
+    grid = write_grid(tmp_path / "grid.yaml", speech, restorers=restorers)
 
     def ended(work: Any, cells: Any, jobs: int) -> Iterator[Any]:
         yield work(cells[0])
@@ -255,10 +265,20 @@ def test_a_restorer_that_ends_its_process_is_a_failure(
             raise SelfRemasterError("a process was ended from outside") from None
 
     monkeypatch.setattr(engines, "spread", ended)
-    assert benchmark(grid, tmp_path / "out", "--jobs", "2").code == 1
+    monkeypatch.setattr(engines, "_one_by_one", ONE_BY_ONE)
+    told = benchmark(grid, tmp_path / "out", "--jobs", "2", "--json")
+    assert (told.code, json.loads(told.out)["cells"]) == (1, 3)
+    printed = capfd.readouterr()
+    assert "by" not in printed.out
+    assert {"by Python", "by a library"} <= {*printed.err.splitlines()}
     found = results(tmp_path / "out")
     assert "ended from outside" in found["ending", "ann/0.flac"].reason
     assert found["input", "bob/1.flac"].status == "ok"
+    assert found["loud", "bob/1.flac"].status == "ok"
+    # one job is done beside this process too, whatever becomes of it
+    words = ("--resume", "--set", "restorers={ending: odd-ending}")
+    assert benchmark(grid, tmp_path / "out", *words).code == 1
+    assert "ended from outside" in results(tmp_path / "out")["ending", "bob/1.flac"].reason
 
 
 def test_what_is_no_speech_is_left_out_by_name(speech: Path, tmp_path: Path) -> None:
@@ -433,6 +453,23 @@ def test_a_plan_is_shown_without_running_anything(speech: Path, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
     said = json.loads(run("benchmark", grid, "--dry-run", "--json").out)
     assert [cell["restorer"] for cell in said["cells"]] == ["input", "half"]
+
+
+def test_another_version_of_what_restores_is_another_cell(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restorers = {"input": "input", "gate": "noisereduce"}
+    grid = Grid.from_file(write_grid(tmp_path / "grid.yaml", speech, restorers=restorers))
+    planned: dict[str, set[str]] = {"input": set(), "gate": set()}
+    for version in ("1.0", "2.0"):
+        monkeypatch.setattr(addresses, "package_version", {"noisereduce": version}.get)
+        made = plan(grid, tmp_path)
+        for cell in made.cells:
+            planned[cell.place.restorer].add(cell.address)
+        told = provenance_of(made, "", "").restorers
+        assert told["gate"]["packages"] == f"noisereduce {version}"
+        assert "packages" not in told["input"]
+    assert (len(planned["input"]), len(planned["gate"])) == (1, 2)
 
 
 def test_a_grid_that_is_not_there_is_said_so(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from selfremaster.benchmarks import benchmarking, running
+from selfremaster.benchmarks import benchmarking, engines, running
 from selfremaster.benchmarks.grids import Grid
 from selfremaster.benchmarks.planning import Plan, plan
 from selfremaster.benchmarks.records import read_outcome
@@ -20,7 +20,7 @@ from selfremaster.registry import runs
 from selfremaster.registry.building import build
 from tests import tiny
 from tests.cli import run
-from tests.odd_parts import write_grid
+from tests.odd_parts import in_this_process, write_grid
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,7 @@ def _no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
     monkeypatch.setattr(running, "_counted", lambda *_: {})
     monkeypatch.setattr(running, "forget_peak_memory", lambda: None)
+    monkeypatch.setattr(engines, "_one_by_one", in_this_process)
 
 
 @pytest.fixture(scope="module")

@@ -294,6 +294,19 @@ class Gambler(Restorer):
         return wave + torch.rand_like(wave)
 
 
+class Whispered(Restorer):
+    """Is told the original by itself, and says so only once it is built."""
+
+    def __init__(self, config: ComponentConfig) -> None:
+        super().__init__(config)
+        self.needs_reference = True  # type: ignore[misc]  # what is broken
+
+    def restore(self, wave: Tensor, sample_rate: int, reference: Tensor | None = None) -> Tensor:
+        if reference is None:
+            raise ComponentError("give reference")
+        return reference.clone()
+
+
 FEATURES = LateFeatures(ComponentConfig())
 OBJECTIVE_PROMISES = [promise.__name__ for promise in objectives.PROMISES]
 
@@ -422,6 +435,11 @@ OBJECTIVE_PROMISES = [promise.__name__ for promise in objectives.PROMISES]
                 "restores_the_same_twice": "the second restored wave",
                 "leaves_chance_alone": "draws from the generator of torch; make one of its own",
             },
+        ),
+        (
+            "restorer",
+            Whispered(ComponentConfig()),
+            {"asks_for_its_original": "one thing for the class, another for the part"},
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

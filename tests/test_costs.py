@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ class Holding(Restorer):
     def __init__(self, network: nn.Module, frame: int) -> None:
         super().__init__(ComponentConfig())
         self.kept = {"networks": [network, network]}
+        self.closed: object = None
         self.work: Callable[[Tensor], object] = network.eval()
         self.frame = frame
 
@@ -106,6 +108,23 @@ def test_shared_weights_and_circles_count_once() -> None:
     circle: list[object] = [first, second]
     circle.append(circle)
     assert count_parameters(circle) == 9
+
+
+def test_what_hangs_together_in_a_long_chain_is_counted() -> None:
+    chain: list[object] = [nn.Linear(2, 2)]
+    for _ in range(5000):
+        chain = [chain]
+    assert count_parameters(chain) == 6
+
+
+def test_what_cannot_be_looked_into_keeps_its_other_numbers() -> None:
+    class Closed(dict[str, nn.Module]):
+        def values(self) -> NoReturn:  # type: ignore[override]  # as a mapping that must be opened
+            raise RuntimeError("closed")
+
+    restorer = Holding(nn.Linear(2, 2), 2)
+    restorer.closed = Closed()
+    assert count(restorer, RATE) == Counts(None, RATE / 2 * 4)
 
 
 def test_a_restorer_that_refuses_has_weights_alone() -> None:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from selfremaster.benchmarks.listening import Key
+from selfremaster.benchmarks.listening_agreement import agreements
 from selfremaster.benchmarks.listening_analysis import Analysis, analyse, as_json
-from selfremaster.benchmarks.listening_answers import Rating
+from selfremaster.benchmarks.listening_answers import Rating, Session, ratings_of
 from selfremaster.benchmarks.listening_report import report, results_csv, write_report
+from selfremaster.benchmarks.listening_screening import Verdict, screen
 from selfremaster.benchmarks.listening_statistics import opinion, preferences, signed_rank
 from selfremaster.core.errors import ExperimentError
 from tests.listening import answers, made_up, made_up_key, opinion_of, write
@@ -24,6 +26,13 @@ SYSTEMS = ("input", "ours", "theirs")
 TRUTH = {"input": 2.2, "ours": 3.8, "theirs": 3.0, "reference": 4.6, "noise": 0.8}
 POINTS = {"input": 30.0, "ours": 75, "theirs": 55, "reference": 99, "anchor 3500 Hz": 20}
 PREFERRED = {**TRUTH, "reference": 6.0, "noise": -3.0}
+TRUTHS = {
+    "mos": TRUTH,
+    "smos": {**TRUTH, "reference": 5.0},
+    "preference": PREFERRED,
+    "mushra": POINTS,
+}
+RATED_ONE = ("mos", "smos", "preference")
 
 
 def key_of(test: str, **settings: Any) -> Key:
@@ -193,9 +202,8 @@ def test_mushra_has_means_and_medians(tmp_path: Path) -> None:
 def careless(key: Key, kind: str, random: Random) -> dict[str, Any]:
     """Somebody who does not listen, each in their own way."""
     top = 100 if key.test == "mushra" else 5
-    truth = POINTS if key.test == "mushra" else PREFERRED if key.test == "preference" else TRUTH
+    truth = TRUTHS[key.test]
     ways = {
-        "random": lambda clip: random.uniform(0, top),
         "constant": lambda clip: 3 * top / 5,
         "upside down": lambda clip: top - truth[clip.label],
     }
@@ -217,16 +225,10 @@ def test_careless_listeners_are_screened_and_careful_ones_are_not(
     test: str, tmp_path: Path
 ) -> None:
     key = key_of(test, **({"trials": 8} if test == "mushra" else {}))
-    truth = {
-        "mos": TRUTH,
-        "smos": {**TRUTH, "reference": 5.0},
-        "preference": PREFERRED,
-        "mushra": POINTS,
-    }[test]
     noise, bias = (4, 2) if test == "mushra" else (0.6, 0.3)
-    good = listened(tmp_path, key, truth, noise=noise, bias=bias)
-    kinds = ["random", "constant", "upside down", "fast", "reflex", "deaf"]
-    bad = [careless(key, kind, Random(8)) for kind in kinds]
+    good = listened(tmp_path, key, TRUTHS[test], noise=noise, bias=bias)
+    kinds = ["constant", "upside down", "fast", "reflex", "deaf"]
+    bad = [careless(key, kind, Random(0)) for kind in kinds]
     key_file = write(tmp_path, key, *good, *bad)
     found = analyse([tmp_path], key_file)
     assert found.counted == {one["listener"] for one in good}
@@ -240,17 +242,106 @@ def test_careless_listeners_are_screened_and_careful_ones_are_not(
     assert "failed the sound check" in report(found)
 
 
-def test_one_who_answers_at_random_is_found_nearly_always(tmp_path: Path) -> None:
+GROUPS, CAREFUL, RANDOM = 17, 12, 6
+"""204 careful listeners and 102 who answer at random, in tests of 18 listeners each."""
+
+
+@pytest.mark.parametrize(("test", "noise"), [*[(name, 0.6) for name in RATED_ONE], ("mushra", 4)])
+def test_most_who_answer_at_random_are_found_and_few_careful_ones_are_lost(
+    test: str, noise: float
+) -> None:
+    key = key_of(test, **({"trials": 8} if test == "mushra" else {}))
+    top = 100.5 if test == "mushra" else 5.5
+    lost = caught = 0
+    for group in range(GROUPS):
+        random = Random(group)
+        told = [
+            answers(key, f"careful {n}", n, opinion_of(TRUTHS[test], random, noise, noise / 2))
+            for n in range(1, CAREFUL + 1)
+        ]
+        told += [
+            answers(key, f"random {n}", n, lambda clip, random=random: random.uniform(0.5, top))
+            for n in range(1, RANDOM + 1)
+        ]
+        out = [one.listener for one in judged(key, told) if not one.kept]
+        lost += sum(name.startswith("careful") for name in out)
+        caught += sum(name.startswith("random") for name in out)
+    assert lost <= 0.05 * GROUPS * CAREFUL
+    assert caught >= 0.9 * GROUPS * RANDOM
+
+
+def judged(key: Key, told: list[dict[str, Any]]) -> list[Verdict]:
+    sessions = [Session.model_validate_json(json.dumps(one)) for one in told]
+    return screen(sessions, ratings_of(sessions, key), key)
+
+
+def test_where_systems_do_not_differ_nobody_is_out_for_disagreeing() -> None:
     key = key_of("mos")
-    random = Random(3)
-    told = []
-    for number in range(40):
-        one = answers(
-            key, f"random {number}", 1 + number % 12, lambda clip: random.uniform(0.5, 5.5)
-        )
-        told.append(one)
-    found = analyse([tmp_path], write(tmp_path, key, *told), keep_all=True)
-    assert sum(not one.kept for one in found.verdicts) >= 34
+    same = {**dict.fromkeys(TRUTH, 3.0), "noise": 0.5}
+    told = [
+        answers(key, f"l {n}", n, lambda clip, own=thought: 5 if clip.kind == "copy" else own(clip))
+        for n in range(1, 13)
+        for thought in [opinion_of(same, Random(n), 0.4, 0)]
+    ]
+    assert all(one.kept for one in judged(key, told))
+    told[0] = failing(key, told[0], 1)
+    assert judged(key, told)[0].reasons == ("failed 1 of 4 attention checks",)
+
+
+def failing(key: Key, told: dict[str, Any], count: int) -> dict[str, Any]:
+    """The same answers, but noise called good so many times."""
+    trials = key.playlists[told["playlist"] - 1]
+    noise = [
+        n
+        for n, trial in enumerate(trials)
+        if trial.role == "check" and key.clips[trial.clips[0]].kind == "noise"
+    ]
+    changed = [dict(answer) for answer in told["answers"]]
+    for number in noise[:count]:
+        changed[number]["ratings"] = [5]
+    return {**told, "answers": changed}
+
+
+def test_one_failed_check_is_forgiven_who_agrees_with_the_others_and_two_are_not() -> None:
+    key = key_of("mos")
+    told = [answers(key, f"l {n}", n, opinion_of(TRUTH, Random(n), 0.3, 0)) for n in range(1, 13)]
+    verdicts = judged(key, [failing(key, told[0], 1), failing(key, told[1], 2), *told[2:]])
+    assert verdicts[0].reasons == ()
+    assert verdicts[1].reasons == ("failed 2 of 4 attention checks",)
+    alone = judged(key, [failing(key, told[0], 1)])
+    assert alone[0].reasons == ("failed 1 of 4 attention checks",)
+
+
+@given(st.floats(0.1, 3), st.floats(-5, 5), st.permutations(range(6)))
+def test_agreement_is_about_order_and_not_about_how_the_scale_is_used(
+    gain: float, offset: float, order: list[int]
+) -> None:
+    def heard(who: str, values: list[float]) -> list[Rating]:
+        return [
+            Rating(who, 1, n, "rated", None, "system", str(n), "", "s", "", "", value, 1, 1.0)
+            for n, value in enumerate(values)
+        ]
+
+    plain = [float(number) for number in range(6)]
+    moved = [gain * order[n] + offset for n in range(6)]
+    found = agreements([*heard("a", plain), *heard("b", moved), *heard("same", [])])
+    expected = np.corrcoef(plain, order)[0, 1]
+    assert found == pytest.approx({"a": expected, "b": expected})
+    assert agreements(heard("a", plain)) == {"a": 0.0}
+    assert agreements([*heard("a", plain), *heard("b", [3.0] * 6)]) == {"a": 0.0, "b": 0.0}
+
+
+@pytest.mark.parametrize(
+    "listener", ["", "=1+1", "../up", "a|b", "<b>x", "a\nb", "-1", "x" * 81, "`id`"]
+)
+def test_a_listener_whose_name_could_do_harm_is_left_out(listener: str, tmp_path: Path) -> None:
+    key = key_of("mos")
+    key_file = write(tmp_path, key, answers(key, "Zoë B.-2 @x", 1, lambda clip: TRUTH[clip.label]))
+    told = answers(key, listener, 2, lambda clip: TRUTH[clip.label])
+    (tmp_path / "z.json").write_text(json.dumps(told), encoding="utf-8")
+    found = analyse([tmp_path], key_file)
+    assert found.counted == {"Zoë B.-2 @x"}
+    assert found.skipped[0].reason.startswith("not a file of answers (listener")
 
 
 def test_the_hidden_reference_may_be_missed_in_15_of_100_trials(tmp_path: Path) -> None:

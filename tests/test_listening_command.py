@@ -74,6 +74,7 @@ def test_a_test_is_pages_links_and_a_key(systems: dict[str, Path], tmp_path: Pat
     ):
         assert secret not in json.dumps(data_of(output / "site" / "index.html"))
     assert not re.search(r"(src|href)=\"(https?:)?//", text)
+    assert "connect-src 'none'" in text
     with (output / "invitations.csv").open(encoding="utf-8") as opened:
         links = [row["link"] for row in csv.DictReader(opened)]
     assert links[2] == (output / "site" / "index.html").as_uri() + "?playlist=3"
@@ -130,6 +131,8 @@ def test_every_language_says_everything() -> None:
     for language, texts in every.items():
         assert places(texts) == places(every["en"]), language
     script = TEXTS.with_name("listen.js").read_text(encoding="utf-8")
+    for sender in ("fetch(", "XMLHttpRequest", "sendBeacon", "WebSocket", "EventSource", "import("):
+        assert sender not in script
     for path in re.findall(r'say\("([\w.]+)"', script):
         found = every["en"]
         for name in path.split("."):

@@ -105,11 +105,11 @@ def test_all_versions_are_equally_loud_and_their_names_tell_nothing(tmp_path: Pa
     assert len(names) == 12
     for heard, (name, clip) in there.items():
         info = audio.inspect(tmp_path / "out" / name)
-        assert (info.format, info.subtype, info.sample_rate) == ("FLAC", "PCM_16", RATE)
+        assert (info.format, info.subtype, info.sample_rate) == ("WAV", "PCM_16", RATE)
         wave, rate = audio.read(tmp_path / "out" / name)
         assert integrated_loudness(wave, rate) == pytest.approx(clip.loudness_lufs, abs=0.1)
         assert float(audio.peak_db(wave.reshape(-1))) < -0.9
-        assert len(name) == 16 + len(".flac")
+        assert len(name) == 16 + len(".wav")
         for told in ("clipped", "quiet", "reference", "heart", "alder"):
             assert told not in name
         assert clip.sentence == heard.sentence
@@ -133,6 +133,27 @@ def test_sounds_are_the_same_again_and_lower_where_they_would_clip(tmp_path: Pat
         for name, _ in loud.values()
     ]
     assert max(peaks) == pytest.approx(-1, abs=0.01)
+
+
+def test_no_file_tells_the_hidden_reference_by_size_time_or_bytes(tmp_path: Path) -> None:
+    made = material(tmp_path / "in")
+    sentence = next(iter(made.sentences.values()))
+    wave, rate = audio.read(sentence.systems["quiet"])
+    slower = audio.resample(wave, rate, 16000)[:, :-300]  # another rate, and a little shorter
+    audio.write(sentence.systems["quiet"], slower, 16000)
+    there = written(tmp_path / "out", made)
+    for one in list(made.sentences)[:2]:
+        files = {heard: name for heard, (name, _) in there.items() if heard.sentence == one}
+        paths = [tmp_path / "out" / name for name in files.values()]
+        assert len({path.stat().st_size for path in paths}) == 1
+        assert len({path.stat().st_mtime for path in paths}) == 1
+        assert len({path.read_bytes() for path in paths}) == len(paths)
+        shown, hidden = (
+            audio.read(tmp_path / "out" / files[Heard(kind, "reference", one)])[0]
+            for kind in ("shown", "reference")
+        )
+        assert float((shown - hidden).abs().max()) <= 3 / 2**15
+        assert len({there[heard][1].seconds for heard in files}) == 1
 
 
 def test_silence_has_nothing_to_rate(tmp_path: Path) -> None:

@@ -185,6 +185,10 @@ def test_pesq_takes_a_lag_out_and_does_not_hear_beyond_8_khz() -> None:
     assert measure("estoi", late, clean, 44100) < 0.97
 
 
+def test_pesq_of_so_little_that_nothing_is_left_at_its_rate_is_no_number() -> None:
+    assert math.isnan(measure("pesq", torch.ones(1), torch.ones(1), 48000))
+
+
 def test_pesq_measures_long_waves_in_pieces() -> None:
     # beyond 50 utterances ITU's program crashes
     clean = speech(1).repeat(2 * LONGEST_SECONDS)

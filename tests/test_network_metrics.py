@@ -36,6 +36,7 @@ def needs(*packages: str) -> pytest.MarkDecorator:
 
 needs_dnsmos = needs("speechmos", "onnxruntime")
 needs_resemblyzer = needs("resemblyzer")
+needs_distillmos = needs("distillmos")
 
 
 @lru_cache
@@ -46,6 +47,14 @@ def metric(spec: str) -> Metric:
 
 def measure(spec: str, estimate: Tensor, reference: Tensor | None = None) -> float:
     return metric(spec).compute(estimate, RATE_HZ, reference)[spec.partition(":")[0]]
+
+
+@needs_distillmos
+@pytest.mark.parametrize("name", STORED["distillmos"])
+def test_distillmos_gives_the_scores_of_its_package(name: str) -> None:
+    assert measure("distillmos", WAVES[name]()) == pytest.approx(
+        STORED["distillmos"][name], abs=2e-3
+    )
 
 
 @needs_dnsmos

@@ -129,7 +129,7 @@ class Judges:
     @hookimpl
     def register_components(self, add: Add) -> None:
         """Declare the metric of this module."""
-        add("metric", "loudness", f"{__name__}:Loudness")
+        add("metric", "level", f"{__name__}:Loudness")
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def loudness(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     )
     monkeypatch.setattr(loading, "_entry_points", lambda: [point])
     loading.loaded_plugins.cache_clear()
-    yield "perceptual:predictor=loudness"
+    yield "perceptual:predictor=level"
     loading.loaded_plugins.cache_clear()
 
 

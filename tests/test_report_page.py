@@ -1,5 +1,6 @@
 """The page of a benchmark in a browser: it plays, changes over, hides names, and fits a phone."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from selfremaster.benchmarks import reports
+from selfremaster.benchmarks.records import RESULTS_NAME
 from tests.browser import browser, complaints, needs_browser, set_size
 from tests.outcomes import make_outcome
 
@@ -227,13 +229,39 @@ def test_the_same_sound_twice_is_no_blind_test(driver: "WebDriver") -> None:
 @pytest.mark.parametrize("width", [360, 768])
 def test_nothing_is_wider_than_the_screen(driver: "WebDriver", width: int) -> None:
     set_size(driver, width, 740)
+    assert beyond_the_screen(driver) == []
+
+
+def test_names_are_text_however_long_and_hostile(driver: "WebDriver", tmp_path: Path) -> None:
+    evil = "'\"><img src=x onerror=\"document.title='hit'\">"
+    label = f"{evil}{'w' * (80 - len(evil))}"
+    folder = make_outcome(
+        tmp_path, restorers=("input", label), conditions={"hiss": "noise"}, pieces=1, seconds=0.6
+    )
+    results = folder / RESULTS_NAME
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    for line in lines:
+        line["file"] = f"{line['file']}{evil}</script>\u202e\u97f3{'w' * 200}"
+        line["speaker"] = line["corpus"] = f"{evil}{'w' * 80}"
+    results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    driver.get(reports.write(folder)[1].as_uri())
+    assert "hit" not in driver.title
+    assert driver.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    play(driver)
+    find(driver, ".track:last-child .name").click()
+    assert state(driver)["heard"] == label
+    set_size(driver, 360, 740)
+    assert beyond_the_screen(driver) == []
+
+
+def beyond_the_screen(driver: "WebDriver") -> list[str]:
+    """What is cut off at the right with everything open, besides what can be scrolled."""
     driver.execute_script(
         "document.querySelectorAll('details').forEach((one) => { one.open = true; });"
         "document.querySelectorAll('[data-do=blind]').forEach((one) => one.click());"
     )
-    wide = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
-    assert wide == [width, width]
-    cut = driver.execute_script(
+    wide, width = driver.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
+    cut: list[str] = driver.execute_script(
         """
         const inside = (one) => one.closest(".scroll, pre, .unseen, svg");
         return [...document.querySelectorAll("body *")]
@@ -241,7 +269,7 @@ def test_nothing_is_wider_than_the_screen(driver: "WebDriver", width: int) -> No
           .map((one) => one.outerHTML.slice(0, 80));
         """
     )
-    assert cut == []
+    return cut if wide == width else [*cut, f"{wide} of {width}"]
 
 
 def test_every_control_is_reached_by_tab_and_seen(driver: "WebDriver") -> None:

@@ -5,12 +5,14 @@ import io
 import json
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 import torch
+import yaml
 
 from selfremaster.benchmarks import (
     report_charts,
@@ -19,9 +21,16 @@ from selfremaster.benchmarks import (
     report_words,
     reports,
 )
-from selfremaster.benchmarks.records import RESULTS_NAME, read_outcome
+from selfremaster.benchmarks.records import (
+    GRID_NAME,
+    PROVENANCE_NAME,
+    RESULTS_NAME,
+    read_outcome,
+)
 from selfremaster.benchmarks.report_audio import matching_gains
 from selfremaster.benchmarks.report_numbers import Findings, find
+from selfremaster.benchmarks.report_tables import group_of
+from selfremaster.benchmarks.report_texts import MOST_ROWS
 from selfremaster.core.errors import ExperimentError
 from selfremaster.core.loudness import integrated_loudness
 from tests.outcomes import make_outcome
@@ -48,6 +57,17 @@ def change(folder: Path, **changes: Any) -> None:
     """Give every result other values."""
     path = folder / RESULTS_NAME
     lines = [json.loads(line) | changes for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def rename(folder: Path, name: Callable[[dict[str, Any]], str], **changes: Any) -> None:
+    """Give every result another name of its file, and values that may hold it as ``{file}``."""
+    path = folder / RESULTS_NAME
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        line["file"] = name(line)
+        line |= changes
+        line["reason"] = line["reason"].format(file=f"{line['restorer']}/{line['file']}")
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -326,11 +346,62 @@ def test_hundreds_of_files_and_several_seeds(tmp_path: Path) -> None:
 def test_names_are_text_and_no_markup(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     folder = make_outcome(tmp_path, pieces=1, sounding=1, seconds=0.6, conditions={"hiss": "noise"})
-    change(folder, speaker=f"{evil}|x", reason=f"{evil}\nnext")
-    text, page = (path.read_text() for path in reports.write(folder))
+    change(folder, speaker=f"{evil}|x", corpus=evil, reason=f"{evil}\nnext")
+    rename(folder, lambda line: f"{line['file']}{evil}\\|[x](y)")
+    provenance = json.loads((folder / PROVENANCE_NAME).read_text())
+    provenance["exclusions"] = [f"{evil}: {evil}"]
+    provenance["command"] = f"```\n{evil}"
+    provenance["plugins"] = {evil: evil}
+    (folder / PROVENANCE_NAME).write_text(json.dumps(provenance))
+    written = reports.write(folder)
+    text, page = (path.read_text() for path in written)
     assert evil not in page
-    assert evil not in text
-    assert "&lt;script>alert(1)&lt;/script>\\|x" in text
+    told, _, code = text.partition("````sh\n```\n")  # a longer fence than what is within
+    assert evil not in told
+    assert code.startswith(f"{evil}\n````\n")
+    assert "&lt;script>alert(1)&lt;/script>\\|x" in told
+    assert "&lt;/script>\\\\\\|[x]\\(y)" in told
+
+
+def test_what_stands_in_the_grid_ends_no_block(tmp_path: Path) -> None:
+    folder = make_outcome(tmp_path, pieces=1, sounding=0, conditions={"hiss": "noise"})
+    grid = yaml.safe_load((folder / GRID_NAME).read_text())
+    grid["about"] = "So it is run:\n\n```sh\nselfremaster\n```\n"
+    (folder / GRID_NAME).write_text(yaml.safe_dump(grid))
+    text = reports.write(folder)[0].read_text()
+    shown = text.rpartition("````yaml\n")[2].partition("\n````\n")[0]
+    assert yaml.safe_load(shown)["about"] == grid["about"]
+
+
+def test_a_restorer_that_cannot_be_loaded_is_no_contestant(tmp_path: Path) -> None:
+    folder = make_outcome(tmp_path, pieces=2, sounding=0, conditions={"hiss": "noise"})
+    provenance = json.loads((folder / PROVENANCE_NAME).read_text())
+    provenance["restorers"]["copy synthesis"]["told"] = None
+    (folder / PROVENANCE_NAME).write_text(json.dumps(provenance))
+    found = find(read_outcome(folder))
+    assert "copy synthesis" not in [one.label for one in found.contestants]
+    cells = {place[0]: cell for place, cell in found.tables[0].cells.items()}
+    assert not cells["copy synthesis"].best
+    assert not cells["copy synthesis"].difference
+    text, page = (path.read_text() for path in reports.write(folder))
+    assert "copy synthesis *(not loaded)*" in text
+    assert '<span class="badge bad">not loaded</span>' in page
+
+
+def test_thousands_of_failures_are_told_in_part(tmp_path: Path) -> None:
+    folder = make_outcome(tmp_path, pieces=50, sounding=0, conditions={"hiss": "noise"})
+    rename(folder, lambda line: line["file"], reason="{file}: broken", status="failed", scores={})
+    text, page = reports.write(folder)
+    assert text.read_text().count(": broken") == MOST_ROWS
+    assert f"- {5 * 300 - MOST_ROWS} more: results.jsonl has all" in text.read_text()
+    assert f"{5 * 300 - MOST_ROWS} more" in page.read_text()
+
+
+def test_a_number_of_two_metrics_stays_in_its_group() -> None:
+    assert group_of("wer (wer:recogniser=faster-whisper)") == "intelligibility"
+    assert group_of("dnsmos-sig (dnsmos:loudness_lufs=-26)") == "quality"
+    assert group_of("mcd (mcd:align=dtw)") == "signal"
+    assert group_of("vuv-error") == "identity"
 
 
 def test_a_strange_folder_is_refused_in_words(tmp_path: Path) -> None:
@@ -387,3 +458,4 @@ def test_speakers_are_what_is_drawn_where_there_are_enough(tmp_path: Path) -> No
     text = reports.write(folder)[0].read_text()
     assert "bootstrap over speakers" in text
     assert "intervals over 6 speakers" in text
+    assert "So few speakers cannot give a mark" in text

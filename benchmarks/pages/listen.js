@@ -10,8 +10,10 @@
   const PAUSE = "M12 9h7v26h-7zM25 9h7v26h-7z";
   const ENOUGH_SECONDS = 1;
   let remembers = true;
+  const opened = new Map(); // sounds by file; a browser plays 40 to 75 at most, and forgets none by itself
   let sounds = [];
   let onKey = null;
+  let leaving = new AbortController();
 
   // --- words and elements
 
@@ -67,6 +69,12 @@
     return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   }
 
+  /** The listener that the address names, without what could mean something to a program. */
+  function listenerAsked() {
+    const given = (asked.get("listener") ?? "").replace(/[^\p{L}\p{N}_ .@-]/gu, "_");
+    return Array.from(given.replace(/^[ .@-]+/, "")).slice(0, 80).join("");
+  }
+
   function fresh() {
     const wanted = Number(asked.get("playlist"));
     const count = test.playlists.length;
@@ -75,7 +83,7 @@
       format: "selfremaster-listening-answers-1",
       test_id: test.id,
       test: test.test,
-      listener: (asked.get("listener") || newListener()).slice(0, 80),
+      listener: listenerAsked() || newListener(),
       playlist: there ? wanted : 1 + Math.floor(Math.random() * count),
       step: "welcome",
       started: null,
@@ -89,7 +97,7 @@
   function load() {
     try {
       const kept = JSON.parse(localStorage.getItem(storeName));
-      const sameListener = !asked.get("listener") || kept?.listener === asked.get("listener").slice(0, 80);
+      const sameListener = !listenerAsked() || kept?.listener === listenerAsked();
       const samePlaylist = !asked.get("playlist") || kept?.playlist === Number(asked.get("playlist"));
       if (kept && kept.test_id === test.id && sameListener && samePlaylist) return kept;
       localStorage.setItem(`${storeName}:probe`, "1");
@@ -126,16 +134,52 @@
 
   // --- sounds
 
+  /** The one player of a file. */
   function soundOf(file) {
-    const sound = new Audio(`sounds/${file}`);
-    sound.preload = "auto";
+    if (!opened.has(file)) {
+      const sound = new Audio(`sounds/${file}`);
+      sound.preload = "auto";
+      opened.set(file, sound);
+    }
+    return opened.get(file);
+  }
+
+  /** A sound of the page that is drawn, which listens to it until the next page. */
+  function use(file, hears) {
+    const sound = soundOf(file);
+    if (sound.ended || sound.currentTime > 0) sound.currentTime = 0;
+    for (const [event, act] of Object.entries({ error: failed, ...hears })) {
+      sound.addEventListener(event, act, { signal: leaving.signal });
+    }
+    sounds.push(sound);
+    if (sound.error) sound.load();
     return sound;
   }
 
-  function failed() {
-    if (!page.querySelector(".failed")) {
-      page.firstElementChild.prepend(make("p.warning.failed", { role: "alert" }, say("trial.failed")));
+  /** Stop all, and let go of what neither this page nor the next one plays. */
+  function release(wanted) {
+    leaving.abort();
+    leaving = new AbortController();
+    sounds.forEach((sound) => sound.pause());
+    sounds = [];
+    for (const [file, sound] of opened) {
+      if (wanted.has(file)) continue;
+      sound.pause();
+      sound.removeAttribute("src");
+      sound.load();
+      opened.delete(file);
     }
+  }
+
+  function failed() {
+    if (page.querySelector(".failed")) return;
+    const again = () => {
+      page.querySelector(".failed").remove();
+      for (const sound of sounds) if (sound.error) sound.load();
+    };
+    page.firstElementChild.prepend(make("div.warning.failed", { role: "alert" },
+      make("p", {}, say("trial.failed")),
+      make("button.chip", { type: "button", id: "retry", onclick: again }, say("trial.retry"))));
   }
 
   async function start(sound, again = true) {
@@ -152,8 +196,6 @@
 
   /** A big round button that plays one sound from its start to its end. */
   function player(name, file, kept, changed, short = "") {
-    const sound = soundOf(file);
-    sounds.push(sound);
     const button = make("button.round", { type: "button" }, icon(PLAY));
     const told = make("span.state");
     const box = make("div.player", {}, name ? make("span.name", {}, name) : null, button, told);
@@ -170,14 +212,15 @@
       button.style.setProperty("--done", sound.ended ? 1 : sound.currentTime / length);
       if (!sound.paused) requestAnimationFrame(tick);
     };
-    sound.addEventListener("play", () => {
-      if (sound.currentTime < 0.01 || sound.ended) { kept.plays += 1; changed(); }
-      draw();
-      tick();
+    const sound = use(file, {
+      play: () => {
+        if (sound.currentTime < 0.01 || sound.ended) { kept.plays += 1; changed(); }
+        draw();
+        tick();
+      },
+      pause: draw,
+      ended: () => { kept.heard += 1; draw(); tick(); changed(); },
     });
-    sound.addEventListener("pause", draw);
-    sound.addEventListener("error", failed);
-    sound.addEventListener("ended", () => { kept.heard += 1; draw(); tick(); changed(); });
     const toggle = () => (sound.paused ? start(sound) : sound.pause());
     button.addEventListener("click", toggle);
     draw();
@@ -252,17 +295,12 @@
       ready();
     };
     const small = (text, file, id, ended) => {
-      const sound = soundOf(file);
-      sounds.push(sound);
       const button = make("button.chip", { type: "button", id, "aria-pressed": "false" }, icon(PLAY), text);
       const draw = () => {
         button.setAttribute("aria-pressed", String(!sound.paused));
         button.replaceChildren(icon(sound.paused ? PLAY : PAUSE), text);
       };
-      sound.addEventListener("play", draw);
-      sound.addEventListener("pause", draw);
-      sound.addEventListener("error", failed);
-      sound.addEventListener("ended", ended);
+      const sound = use(file, { play: draw, pause: draw, ended });
       button.addEventListener("click", () => (sound.paused ? start(sound) : sound.pause()));
       return button;
     };
@@ -512,15 +550,14 @@
       requestAnimationFrame(tick);
     };
     files.forEach((file, place) => {
-      const sound = soundOf(file);
-      sounds.push(sound);
-      sound.addEventListener("play", () => { before = performance.now(); draw(); tick(); });
-      sound.addEventListener("pause", draw);
-      sound.addEventListener("error", failed);
-      sound.addEventListener("ended", () => {
-        if (!kept[place].heard) { kept[place].heard = 1; save(); }
-        draw();
-        if (loop.checked && place === active) { sound.currentTime = 0; start(sound); }
+      const sound = use(file, {
+        play: () => { before = performance.now(); draw(); tick(); },
+        pause: draw,
+        ended: () => {
+          if (!kept[place].heard) { kept[place].heard = 1; save(); }
+          draw();
+          if (loop.checked && place === active) { sound.currentTime = 0; start(sound); }
+        },
       });
       buttons.push(make("button.chip", { type: "button", "aria-pressed": "false", onclick: () => play(place) }));
     });
@@ -610,15 +647,16 @@
   // --- all together
 
   function draw() {
-    sounds.forEach((sound) => sound.pause());
-    sounds = [];
+    const filesOf = (trial) => (trial ? [...trial.clips, ...(trial.reference ? [trial.reference] : [])] : []);
+    const next = state.step === "trials" ? state.answers.length + 1 : 0;
+    const following = state.step === "end" ? [] : filesOf(playlist()[next]);
+    release(new Set([...(state.step === "trials" ? filesOf(playlist()[next - 1]) : []), ...following]));
     onKey = null;
     if (state.step === "welcome") welcome();
     else if (state.step === "check") soundCheck();
     else if (state.step === "end") end();
     else (test.test === "mushra" ? manyTrial : plainTrial)(state.answers.length);
-    const following = playlist()[state.answers.length + 1];
-    if (state.step === "trials" && following) following.clips.forEach(soundOf);
+    if (state.step !== "welcome") following.forEach(soundOf);
   }
 
   document.addEventListener("keydown", (event) => {

@@ -57,6 +57,8 @@ def _shared_chance() -> dict[str, Any]:
 
 def asks_for_its_original(part: Restorer) -> None:
     """Without the clean original, restores or raises `ComponentError`, as it says."""
+    same = part.needs_reference == type(part).needs_reference
+    demand(same, "needs_reference is one thing for the class, another for the part; say it once")
     try:
         with torch.no_grad():
             part.restore(speech_like(RATE_HZ // 4), RATE_HZ)
