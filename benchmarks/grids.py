@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from selfremaster.core.components import (
     DegradationSpec,
@@ -19,7 +19,24 @@ from selfremaster.core.errors import ExperimentError
 from selfremaster.core.experiments import Settings, override_setting, read_yaml
 
 Task = Literal["restore", "transfer"]
-Label = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\n|/\\]+$")]
+LONGEST_LABEL = 80
+
+
+def _plain_label(text: str) -> str:
+    if not 0 < len(text) <= LONGEST_LABEL or set(text) & set("\n|/\\"):
+        raise ValueError(
+            f"a name of 1 to {LONGEST_LABEL} characters, none of which is |, /, \\ or a new line"
+        )
+    return text
+
+
+def _once(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("a seed is there twice, and would count twice; give each once")
+    return seeds
+
+
+Label = Annotated[str, AfterValidator(_plain_label)]
 
 RUN = "run:"
 PLACEHOLDER = re.compile(r"\$\{([^}]*)\}")
@@ -85,10 +102,15 @@ def _opened(given: Any) -> Any:
         return {"degradation": given}
     if isinstance(given, dict) and "name" in given:
         return {"degradation": given}
+    if not isinstance(given, (dict, ConditionSettings)):
+        raise ValueError("give a degradation, or {degradation: ..., corpora: [...]}")
     return given
 
 
-Condition = Annotated[ConditionSettings, BeforeValidator(_opened)]
+Condition = Annotated[
+    ConditionSettings,
+    BeforeValidator(_opened, json_schema_input_type=ConditionSettings | DegradationSpec | None),
+]
 
 
 def _spelt(pattern: str) -> str:
@@ -133,7 +155,9 @@ class Grid(Settings):
         CorpusSettings | None,
         Field(description="speech whose damaged versions ${recordings} are, with its splits"),
     ] = None
-    seeds: Annotated[tuple[int, ...], Field(min_length=1, description="of the damage drawn")] = (0,)
+    seeds: Annotated[
+        tuple[int, ...], AfterValidator(_once), Field(min_length=1, description="of the damage")
+    ] = (0,)
     baseline: Annotated[
         str | None, Field(description="restorer that others are tested against; empty: the first")
     ] = None
@@ -181,7 +205,7 @@ class Grid(Settings):
 
         Relative paths in the file are meant from where the command runs.
         """
-        given = _unshared(read_yaml(Path(path)))
+        given = _unshared(read_yaml(Path(path), "a grid"))
         _refuse_repeats(Path(path))
         for override in overrides:
             override_setting(given, override)

@@ -82,6 +82,7 @@ def of_benchmark(
         wanted = result.restorer in chosen and result.condition in (conditions or places)
         if wanted and (result.sounds or result.status == "failed"):
             by_sentence.setdefault(_sentence_name(result), {})[result.restorer] = result
+    all_versions = list(by_sentence.values())
     sentences: dict[str, Sentence] = {}
     left_out = []
     for name, versions in sorted(by_sentence.items()):
@@ -97,9 +98,15 @@ def of_benchmark(
             first.speaker,
         )
     if not sentences:
+        silent = [
+            system
+            for system in chosen
+            if not any(system in one and "restored" in one[system].sounds for one in all_versions)
+        ]
+        why = f"nothing was restored by {', '.join(silent)}" if silent else "no file has them all"
         raise ExperimentError(
-            f"{folder}: keeps no sounds of {', '.join(chosen)} for the same file; run the "
-            f"benchmark with more examples, or choose restorers with --system"
+            f"{folder}: keeps no sounds of {', '.join(chosen)} for the same file: {why}; choose "
+            f"others with --system, or see the failures in the benchmark's report"
         )
     return Material(chosen, sentences, tuple(left_out))
 

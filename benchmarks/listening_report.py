@@ -131,8 +131,9 @@ def preference_table(found: list[Preference]) -> str:
                 str(one.n),
                 str(one.listeners),
                 p_in_words(one.p),
-                p_in_words(one.adjusted) + (" *" if one.adjusted < SIGNIFICANT else ""),
-                p_in_words(one.adjusted_listeners),
+                p_in_words(one.adjusted),
+                p_in_words(one.adjusted_listeners)
+                + (" *" if one.adjusted_listeners < SIGNIFICANT else ""),
             ]
         )
     heading = ["", "first", "neither", "second", "n", "listeners"]

@@ -1,16 +1,21 @@
 """What a benchmark keeps: a line of JSON for each cell and file, what cells cost, where from."""
 
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from selfremaster.core.components import describe
 from selfremaster.core.errors import ExperimentError
 
 RESULTS_NAME = "results.jsonl"
 COSTS_NAME = "costs.jsonl"
 PROVENANCE_NAME = "provenance.json"
 GRID_NAME = "grid.yaml"
+MENDED = "give the benchmark's command again with --resume, which writes it anew"
 
 
 class Record(BaseModel):
@@ -106,35 +111,31 @@ class Outcome(Record):
 
 def read_outcome(folder: Path) -> Outcome:
     """Everything in a benchmark's folder; raises `ExperimentError` for what is not one."""
-    import json
-
-    import yaml
-
+    ways: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+        "grid": (GRID_NAME, yaml.safe_load),
+        "results": (RESULTS_NAME, _lines),
+        "costs": (COSTS_NAME, _lines),
+        "provenance": (PROVENANCE_NAME, json.loads),
+    }
+    found: dict[str, Any] = {"folder": folder}
+    for part, (name, read) in ways.items():
+        try:
+            found[part] = read((folder / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ExperimentError(
+                f"{folder}: is not the folder of a benchmark: there is no {name} in it; give the "
+                "--output of `selfremaster benchmark`"
+            ) from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ExperimentError(
+                f"{folder / name}: cannot be read ({type(error).__name__}); {MENDED}"
+            ) from None
     try:
-        grid = yaml.safe_load((folder / GRID_NAME).read_text(encoding="utf-8"))
-        results = _lines(folder / RESULTS_NAME)
-        costs = _lines(folder / COSTS_NAME)
-        provenance = json.loads((folder / PROVENANCE_NAME).read_text(encoding="utf-8"))
-        return Outcome.model_validate(
-            {
-                "folder": folder,
-                "grid": grid,
-                "results": results,
-                "costs": costs,
-                "provenance": provenance,
-            }
-        )
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ExperimentError(
-            f"{folder}: is not the folder of a benchmark ({reason}); give the --output of "
-            f"`selfremaster benchmark`"
-        ) from None
+        return Outcome.model_validate(found)
+    except ValidationError as error:
+        raise ExperimentError(f"{folder}: {describe(error, Outcome)[:300]}; {MENDED}") from None
 
 
-def _lines(path: Path) -> list[Any]:
-    import json
-
+def _lines(text: str) -> list[Any]:
     # a label may hold what only Python takes for the end of a line
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines if line]
+    return [json.loads(line) for line in text.split("\n") if line]

@@ -273,7 +273,8 @@ def hint(given: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
     suggestion = f"; did you mean {near[0]!r}?" if near else ";"
-    return f"{suggestion} known: {', '.join(names) or 'none'}"
+    shown = [repr(name) if "," in name else name for name in names]
+    return f"{suggestion} known: {', '.join(shown) or 'none'}"
 
 
 def describe(error: ValidationError, root: type[BaseModel] | None = None) -> str:

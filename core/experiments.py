@@ -316,16 +316,14 @@ class Experiment(Settings):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file whose top is a mapping; raises `ExperimentError`."""
+def read_yaml(path: Path, what: str = "an experiment") -> dict[str, Any]:
+    """A YAML file whose top is a mapping; raises `ExperimentError`, which says what it is to be."""
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ExperimentError(
-            f"{path}: no such file; give the path of an experiment in YAML"
-        ) from None
+        raise ExperimentError(f"{path}: no such file; give the path of {what} in YAML") from None
     except IsADirectoryError:
-        raise ExperimentError(f"{path}: is a folder; give an experiment in YAML") from None
+        raise ExperimentError(f"{path}: is a folder; give {what} in YAML") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text ({type(error).__name__})") from None
     except yaml.YAMLError as error:

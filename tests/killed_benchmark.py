@@ -17,11 +17,13 @@ from selfremaster.benchmarks import benchmarking, engines, running
 from selfremaster.cli import main
 from tests.odd_parts import in_this_process
 
-# other matters, which take their time
-benchmarking.write_report = lambda folder: (folder, "")
-running._counted = lambda *_: {}
-running.forget_peak_memory = lambda: None
-engines._one_by_one = in_this_process
+
+def leave_out_other_matters() -> None:
+    """What takes its time and is tested elsewhere: in this program alone, not where it is read."""
+    benchmarking.write_report = lambda folder: (folder, "")
+    running._counted = lambda *_: {}
+    running.forget_peak_memory = lambda: None
+    engines._one_by_one = in_this_process
 
 
 class Moments:
@@ -57,6 +59,7 @@ def killed(moments: Moments, grid: str, output: str, last: int) -> bool:
 
 
 if __name__ == "__main__":
+    leave_out_other_matters()
     grid, folder, seed, kills = sys.argv[1:]
     moments, chance = Moments(), random.Random(int(seed))
     if moments.run(grid, f"{folder}/whole"):

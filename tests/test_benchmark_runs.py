@@ -20,7 +20,7 @@ from selfremaster.benchmarks.provenances import provenance_of
 from selfremaster.benchmarks.records import Outcome as Kept
 from selfremaster.benchmarks.records import Result, read_outcome
 from selfremaster.core import audio
-from selfremaster.core.errors import SelfRemasterError
+from selfremaster.core.errors import ExperimentError, SelfRemasterError
 from selfremaster.registry.building import build
 from tests.cli import ROOT, Outcome, run
 from tests.ending import end_processes
@@ -530,3 +530,32 @@ def test_kept_results_are_what_reports_read(speech: Path, tmp_path: Path) -> Non
     assert found.grid["about"] == "\u00e9"
     assert found.provenance.command.startswith("selfremaster benchmark ")
     assert found.provenance.corpora["read"]["files"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seeds": [1, 1]}, "a seed is there twice"),
+        ({"conditions": {"c": ["clip"]}}, r"give a degradation, or \{degradation: "),
+        ({"restorers": {"a|b": "input"}}, r"a name of 1 to 80 characters, none of which is \|"),
+        ({"restorers": {"": "input"}}, "a name of 1 to 80 characters"),
+    ],
+)
+def test_grids_that_cannot_be_meant_are_refused_in_words(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    grid = {
+        "corpora": {"s": {"folder": "examples/speech"}},
+        "conditions": {"c": "clip"},
+        "restorers": {"input": "input"},
+        "metrics": ["lsd"],
+    }
+    path = tmp_path / "grid.yaml"
+    path.write_text(yaml.safe_dump(grid | change), encoding="utf-8")
+    with pytest.raises(ExperimentError, match=words):
+        Grid.from_file(path)
+
+
+def test_a_folder_as_a_grid_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="is a folder; give a grid in YAML"):
+        Grid.from_file(tmp_path)

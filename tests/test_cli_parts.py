@@ -10,7 +10,7 @@ import selfremaster as sr
 from selfremaster.core.components import KINDS
 from selfremaster.core.experiments import Experiment
 from selfremaster.registry.building import component_class
-from tests.cli import run, with_plugins, write_tiny_bundle
+from tests.cli import ROOT, run, with_plugins, write_tiny_bundle
 
 PARTS = [(info.kind, info.name) for info in sr.list_components()]
 EXPERIMENTS = Path(__file__).parent.parent / "examples" / "experiments"
@@ -126,6 +126,15 @@ def test_show_says_what_is_allowed() -> None:
     objective = json.loads(run("show", "objective", "ssl-dual", "--json").out)
     kinds = {setting["name"]: setting["type"] for setting in objective["settings"]}
     assert kinds["feature"] == "loss"
+
+
+def test_show_grid_is_the_schema_of_what_benchmark_reads() -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads(run("show", "grid").out)
+    assert {"corpora", "conditions", "restorers", "metrics"} == set(schema["required"])
+    judge = jsonschema.Draft202012Validator(schema)
+    for suite in sorted((ROOT / "benchmarks" / "suites").glob("*.yaml")):
+        judge.validate(yaml.safe_load(suite.read_text(encoding="utf-8")))
 
 
 def test_show_experiment_is_the_schema_of_what_train_reads() -> None:

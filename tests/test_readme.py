@@ -173,3 +173,16 @@ def test_pictures_are_pictures_and_no_place_is_left_open() -> None:
     for picture in pictures:
         assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
     assert re.findall(r"<!--(?! parts: )", README) == []
+
+
+def test_measuring_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for _, *arguments in commands(blocks("Measure", "sh")[0]):
+        assert main(arguments) == 0
+    results = (tmp_path / "runs" / "smoke" / "results.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in results.splitlines()]
+    assert {row["status"] for row in rows} == {"ok"}
+    assert len(rows) == 6 * len({row["restorer"] for row in rows})
+    for page in ("smoke/report.html", "preference/site/index.html"):
+        assert (tmp_path / "runs" / page).stat().st_size > 10_000

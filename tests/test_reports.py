@@ -459,3 +459,10 @@ def test_speakers_are_what_is_drawn_where_there_are_enough(tmp_path: Path) -> No
     assert "bootstrap over speakers" in text
     assert "intervals over 6 speakers" in text
     assert "So few speakers cannot give a mark" in text
+
+
+def test_a_damaged_file_of_a_benchmark_is_named(tmp_path: Path) -> None:
+    folder = make_outcome(tmp_path / "one", pieces=1, sounding=0)
+    (folder / "costs.jsonl").write_text("{", encoding="utf-8")
+    with pytest.raises(ExperimentError, match=r"costs\.jsonl: cannot be read .* --resume"):
+        reports.write(folder)

@@ -59,7 +59,10 @@ def benchmark(
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Keep cells that are done, also when the grid has changed."),
+        typer.Option(
+            "--resume",
+            help="Keep cells that are done, and restored sounds where only metrics have changed.",
+        ),
     ] = False,
     engine: Annotated[
         str,

@@ -12,6 +12,7 @@ from selfremaster.commands.options import Json, Quiet, Without
 from selfremaster.commands.terminal import note, progress, say_json, say_table
 
 if TYPE_CHECKING:
+    from selfremaster.core.components import ComponentSpec
     from selfremaster.core.models import Model
 
 ALL = "all"
@@ -100,6 +101,16 @@ def _small(kind: str, name: str) -> str:
         return name
 
 
+def _wanting(kind: str, spec: ComponentSpec) -> list[str]:
+    """The settings that a part cannot do without, where none at all are given."""
+    from selfremaster.registry.building import component_class
+
+    if spec.settings:
+        return []
+    fields = component_class(kind, spec.name).Config.model_fields
+    return [name for name, field in fields.items() if field.is_required()]
+
+
 def _problems_of(target: str) -> Iterator[Finding]:
     """What went wrong when a plugin, or each of them, was loaded."""
     from selfremaster.registry.building import current
@@ -124,6 +135,10 @@ def check_part(kind: str, spec: str) -> list[Finding]:
         if error.__cause__ is None and not _declared(kind, parsed.name):
             raise
         return [Finding(subject, "can be imported", "broken", reason=str(error))]
+    wanting = _wanting(kind, parsed)
+    if wanting:
+        words = f"needs settings: {', '.join(wanting)}"
+        return [Finding(subject, "can be built", "skipped", reason=words)]
     configure(kind, parsed)
     try:
         part, context = _build(kind, parsed)

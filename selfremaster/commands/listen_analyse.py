@@ -75,14 +75,14 @@ def _tell_tables(done: Analysis, output: Path | None) -> None:
             say(table.condition or "all conditions")
         if table.preferences:
             say_table(
-                ("first", "second", "#first", "#neither", "#second", "#n", "#p (Holm)"),
+                ("first", "second", "#first", "#neither", "#second", "#n", "#p (listeners, Holm)"),
                 [
                     (
                         one.first,
                         one.second,
                         *(f"{count / one.n:.0%}" for count in counts_of(one)),
                         str(one.n),
-                        p_in_words(one.adjusted),
+                        p_in_words(one.adjusted_listeners),
                     )
                     for one in table.preferences
                 ],

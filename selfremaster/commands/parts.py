@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 BUNDLE = "bundle"
 EXPERIMENT = "experiment"
+GRID = "grid"
 LONGEST_CELL = 60
 
 
@@ -70,7 +71,7 @@ def list_parts(
 
 def show(
     topic: Annotated[
-        str, typer.Argument(metavar="KIND", help="A kind of part, or: experiment, bundle.")
+        str, typer.Argument(metavar="KIND", help="A kind of part, or: bundle, experiment, grid.")
     ],
     name: Annotated[
         str | None,
@@ -119,10 +120,10 @@ def show(
     without: Without = None,
     as_json: Json = False,
 ) -> None:
-    """Show a part, a bundle, or an experiment.
+    """Show a part, a bundle, or what may stand in an experiment or a grid.
 
-    KIND NAME shows the settings of a part, bundle FILE what a bundle holds, and experiment the JSON
-    schema of experiments. Degradations can be shown as pictures, too.
+    KIND NAME shows the settings of a part, bundle FILE what a bundle holds, experiment and grid the
+    JSON schemas of `train` and `benchmark`. Degradations can be shown as pictures, too.
     """
     from selfremaster.core.components import KINDS, hint
     from selfremaster.core.errors import ComponentError
@@ -139,13 +140,14 @@ def show(
         show_picture(name, picture, speech, seed or 0, overwrite, as_json)
         return
 
-    if topic == EXPERIMENT:
+    if topic in (EXPERIMENT, GRID):
         if name is not None:
-            raise ComponentError(f"show experiment takes no {name!r}; it prints the schema of any")
-        _show_experiment()
+            raise ComponentError(f"show {topic} takes no {name!r}; it prints the schema of any")
+        _show_schema(topic)
         return
     if topic not in (*KINDS, BUNDLE):
-        raise ComponentError(f"nothing named {topic!r}{hint(topic, [*KINDS, BUNDLE, EXPERIMENT])}")
+        topics = [*KINDS, BUNDLE, EXPERIMENT, GRID]
+        raise ComponentError(f"nothing named {topic!r}{hint(topic, topics)}")
     if name is None:
         known = (
             "a file" if topic == BUNDLE else ", ".join(current().table.names(topic)) or "none yet"
@@ -237,10 +239,11 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 3]}..."
 
 
-def _show_experiment() -> None:
+def _show_schema(topic: str) -> None:
+    from selfremaster.benchmarks.grids import Grid
     from selfremaster.core.experiments import Experiment
 
-    say_json(Experiment.model_json_schema())
+    say_json((Grid if topic == GRID else Experiment).model_json_schema())
 
 
 def describe_bundle_file(reference: str) -> dict[str, Any]:
