@@ -1,5 +1,6 @@
 """Work on many things by several processes, which end what they are at when they are stopped."""
 
+import os
 import pickle
 import signal
 import tempfile
@@ -34,7 +35,7 @@ def spread(
     with tempfile.TemporaryDirectory(prefix="selfremaster-") as folder:
         stop = Path(folder, "stop")  # a file is what all processes can see
         with _deaf_to_ctrl_c():  # as the processes are that begin here
-            tasks = (delayed(_do)(work, item, stop) for item in items)
+            tasks = (delayed(_do)(work, item, stop, Path.cwd()) for item in items)
             # by joblib, whose processes do not run the script again that began all this
             found = Parallel(n_jobs=processes, return_as="generator")(tasks)
         with _told_by_ctrl_c(stop) as interrupts:
@@ -70,10 +71,11 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _do(work: Callable[[Item], Result], item: Item, stop: Path) -> list[Result]:
+def _do(work: Callable[[Item], Result], item: Item, stop: Path, place: Path) -> list[Result]:
     """In another process: the result, or none where all is to stop."""
     if stop.exists():
         return []
+    os.chdir(place)  # processes are kept, and may have begun where the caller no longer is
     try:
         with _hearing_ctrl_c(), one_thread():
             return [work(item)]

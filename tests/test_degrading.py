@@ -382,3 +382,13 @@ def test_a_log_of_lists_is_read_back(seed: int) -> None:
         source="a", sample_rate=1, seed=seed, degradations=applied, level=-3.0, gain=gain
     )
     assert DamageLog.model_validate_json(log.model_dump_json()) == log
+
+
+def test_processes_work_where_the_caller_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):  # the same processes, which are kept
+        place = tmp_path / name
+        place.mkdir()
+        monkeypatch.chdir(place)
+        assert list(spread(os.path.abspath, ["a", "b"], 2)) == [f"{place}/a", f"{place}/b"]

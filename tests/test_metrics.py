@@ -236,7 +236,7 @@ def test_a_silent_reference_gives_no_number(name: str) -> None:
 def test_more_noise_is_worse(name: str) -> None:
     clean = speech(2)
     hiss = noise(1, len(clean))[0]
-    metric: Metric = sr.build("metric", name)
+    metric = built(name)
     (direction,) = metric.directions.values()
     numbers = [measure(name, clean + level * hiss, clean) for level in (0.001, 0.01, 0.1)]
     assert numbers == sorted(numbers, reverse=direction == "higher")

@@ -120,7 +120,7 @@ def show(
     without: Without = None,
     as_json: Json = False,
 ) -> None:
-    """Show a part, a bundle, or what may stand in an experiment or a grid.
+    """Show a part, a bundle, an experiment or a grid.
 
     KIND NAME shows the settings of a part, bundle FILE what a bundle holds, experiment and grid the
     JSON schemas of `train` and `benchmark`. Degradations can be shown as pictures, too.
