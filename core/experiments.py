@@ -254,6 +254,15 @@ class TrainSettings(Settings):
         Literal["last", "best"],
         Field(description="which weights the bundle gets; best needs held-out speech"),
     ] = "last"
+    average: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            lt=1,
+            description="measure and keep a running mean of the weights, which forgets by this "
+            "factor a step (0.999: the last thousand steps), in place of the weights themselves",
+        ),
+    ] = None
     half: Annotated[
         bool, Field(description="store the bundle's weights as float16, in half the bytes")
     ] = False

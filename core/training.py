@@ -7,6 +7,7 @@ weights, which makes a resumed run equal to an uninterrupted one.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -16,6 +17,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from selfremaster.core.averaging import RunningMean, copied
 from selfremaster.core.bundles import BUNDLE_NAME, load_weights, write_bundle
 from selfremaster.core.checkpoints import CHECKPOINT_NAME, read_checkpoint, write_checkpoint
 from selfremaster.core.devices import choose_device
@@ -104,6 +106,7 @@ class Trainer:
         self.schedule = Schedule(self.settings)
         self.state = _State()
         self.best_weights: dict[str, dict[str, Tensor]] | None = None
+        self.mean: RunningMean | None = None
         self._stepping = False
         self._elapsed = 0.0
         self._last_batch: Batch = {}
@@ -151,6 +154,8 @@ class Trainer:
         self.model.to(self.fabric.device)
         self.objective.to(self.fabric.device)
         self.model.requires_grad_(False)
+        if self.settings.average is not None:
+            self.mean = RunningMean(self._trained_modules(), self.settings.average)
         self._parameters = self.objective.updates(self.model)
         for name, parameters in self._parameters.items():
             if not parameters:
@@ -215,7 +220,7 @@ class Trainer:
             with self.fabric.autocast():
                 losses = next(updates, None)
             if losses is None:
-                modules = [getattr(self.model, name) for name in self.objective.trained]
+                modules = self._trained_modules().values()
                 self.processes.share_statistics([*modules, self.objective])
                 return
             self._check_finite(losses.total, "loss")
@@ -253,6 +258,8 @@ class Trainer:
 
     def _after_step(self) -> None:
         step, settings = self.state.step, self.settings
+        if self.mean is not None:
+            self.mean.update(step)
         last = step == settings.steps
         if step % settings.log_every == 0 or last:
             self.log.numbers(step, "train", self._losses)
@@ -267,7 +274,7 @@ class Trainer:
         """Measure the held-out loss, log samples, and let the schedule and `best` know."""
         self._set_modes(training=False)
         sums: dict[str, float] = {}
-        with torch.no_grad(), self.fabric.autocast():
+        with torch.no_grad(), self._mean_in_use(), self.fabric.autocast():
             shown = self._moved(self.data.held_out[0] if self.data.held_out else last_batch)
             for number, batch in enumerate(self.data.held_out):
                 first = number * self.experiment.data.batch_size
@@ -278,9 +285,9 @@ class Trainer:
             if self.fabric.is_global_zero:
                 self.log.sounds(self.state.step, _first_sounds(self.model, shown), self.model)
         self.state.validated = self.state.step
-        own = sums.get("total", self._last_total)
+        total = sums.get("total", self._last_total)
         self.schedule.observe(
-            float(self.processes.mean(torch.tensor(own, device=self.fabric.device)))
+            float(self.processes.mean(torch.tensor(total, device=self.fabric.device)))
         )
         if not sums:
             return
@@ -289,14 +296,22 @@ class Trainer:
         if sums["total"] < self.state.best:
             self.state.best = sums["total"]
             if self.settings.keep == "best":
-                self.best_weights = _copied(self._trained_weights())
+                own = self._trained_weights() if self.mean is None else self.mean.weights
+                self.best_weights = copied(own)
 
     def _moved(self, batch: Batch) -> dict[str, Tensor]:
         return {name: wave.to(self.fabric.device) for name, wave in batch.items()}
 
     def _trained_weights(self) -> dict[str, dict[str, Tensor]]:
         """The weights that the run changes; the others are those that it started from."""
-        return {name: getattr(self.model, name).state_dict() for name in self.objective.trained}
+        return {name: module.state_dict() for name, module in self._trained_modules().items()}
+
+    def _trained_modules(self) -> dict[str, nn.Module]:
+        return {name: getattr(self.model, name) for name in self.objective.trained}
+
+    def _mean_in_use(self) -> AbstractContextManager[None]:
+        """The mean weights, where there are such, for the time of a block."""
+        return nullcontext() if self.mean is None else self.mean.in_use()
 
     def _load_trained_weights(self, weights: Mapping[str, Any], origin: str) -> None:
         for name in self.objective.trained:
@@ -319,6 +334,7 @@ class Trainer:
             "optimizers": {name: value.state_dict() for name, value in self._optimizers.items()},
             "schedule": self.schedule.state(),
             "best_weights": self.best_weights,
+            "mean": None if self.mean is None else self.mean.weights,
             "step": self.state.step,
             "seconds": self.state.seconds,
             "best": None if math.isinf(self.state.best) else self.state.best,
@@ -333,6 +349,9 @@ class Trainer:
         state = read_checkpoint(self.folder, self.experiment)
         if state["start"] != self.data.notes.get("start"):
             raise BundleError(f"{path}: the bundles that the run started from have changed since")
+        if self.mean is not None:
+            self._load_trained_weights(state["mean"], f"{path}, mean")
+            self.mean.start()
         self._load_trained_weights(state["trained"], str(path))
         load_weights(self.objective, state["objective"], f"{path}, objective")
         for name, optimizer in self._optimizers.items():
@@ -351,6 +370,8 @@ class Trainer:
         if self.fabric.is_global_zero:
             if self.best_weights is not None:
                 self._load_trained_weights(self.best_weights, "the best weights")
+            elif self.mean is not None:
+                self._load_trained_weights(self.mean.weights, "the mean weights")
             self.model.eval()
             notes = {"steps": self.state.step, "minutes": round(self.state.seconds / 60, 2)}
             write_bundle(
@@ -374,13 +395,6 @@ class Trainer:
 
 def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed % 2**63)
-
-
-def _copied(weights: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-    return {
-        name: {key: value.detach().clone() for key, value in part.items()}
-        for name, part in weights.items()
-    }
 
 
 def _first_sounds(model: Model, batch: Batch) -> dict[str, Tensor]:

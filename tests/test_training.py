@@ -277,8 +277,12 @@ ADVERSARIAL = {
                 "schedule": {"name": "plateau", "patience": 0},
             },
         },
+        {
+            "model": {"analyzer": {**tiny.ANALYZER, "norm": "batch"}},
+            "train": {"steps": 6, "average": 0.9},
+        },
     ],
-    ids=["dual", "adversarial", "best"],
+    ids=["dual", "adversarial", "best", "average"],
 )
 def test_an_interrupted_run_goes_on_to_the_same_bits(
     changes: dict[str, Any], speech: Path, tmp_path: Path
@@ -327,6 +331,32 @@ def test_the_best_weights_are_kept_and_the_rate_falls_when_nothing_improves(
     )
     rates = [float(row[3]) for row in _log(tmp_path / "last") if row[2] == "learning_rate"]
     assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4])
+
+
+def test_the_bundle_gets_the_mean_of_the_weights_and_the_run_goes_its_way(
+    speech: Path, tmp_path: Path
+) -> None:
+    """Two steps' weights, taken from runs that end there, mixed by hand; validation by the mean."""
+    source = {"folder": str(speech)}
+    held_out = {"held_out_degraded": source, "held_out_clean": source, "held_out_segments": 2}
+    for steps in (1, 2):
+        changes: dict[str, Any] = {"steps": steps, "validate_every": 2}
+        experiment = tiny.experiment(speech, data=held_out, train=changes)
+        train(experiment, tmp_path / str(steps))
+    averaged = tiny.experiment(speech, data=held_out, train={**changes, "average": 0.5})
+    result = train(averaged, tmp_path / "mean")
+    begin = assemble(averaged).state_dict()
+    first, second = weights(tmp_path / "1"), weights(tmp_path / "2")
+    made, moved = weights(tmp_path / "mean"), 0
+    for name, value in made.items():
+        if value.is_floating_point() and not name.startswith("vocoder."):
+            mean = begin[name].lerp(first[name], 1 - 2 / 11).lerp(second[name], 1 - 3 / 12)
+            torch.testing.assert_close(value, mean)
+            moved += not torch.equal(value, second[name])
+    assert moved > 0
+    own = train(experiment, tmp_path / "own")
+    assert result.losses == own.losses
+    assert result.held_out != own.held_out
 
 
 def test_a_tight_limit_of_the_gradient_slows_learning(speech: Path, tmp_path: Path) -> None:
