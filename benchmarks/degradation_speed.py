@@ -30,7 +30,7 @@ from selfremaster.benchmarks.degradation_costs import (
     target_of,
 )
 from selfremaster.benchmarks.degradation_works import WORKS
-from selfremaster.benchmarks.descriptions import processor
+from selfremaster.benchmarks.machines import processor
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.registry.building import current, list_components
 

@@ -1,10 +1,8 @@
 """Where the numbers of a benchmark are from: versions, parts, speech and machine."""
 
 import hashlib
-import os
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +14,7 @@ from selfremaster.benchmarks.addresses import (
     package_version,
     versions_of,
 )
+from selfremaster.benchmarks.machines import machine
 from selfremaster.benchmarks.metering import note_of
 from selfremaster.benchmarks.planning import Plan
 from selfremaster.benchmarks.records import Provenance
@@ -77,17 +76,3 @@ def _restorers(plan: Plan) -> dict[str, dict[str, Any]]:
                 note["model_sha256"] = known
         told[label] = note
     return told
-
-
-def machine() -> str:
-    """The processor, how many there are, and an accelerator, in words."""
-    name = platform.processor() or platform.machine()
-    about = Path("/proc/cpuinfo")
-    if about.is_file():
-        lines = about.read_text(encoding="utf-8", errors="replace").splitlines()
-        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        name = models[0] if models else name
-    words = [f"{name}, {os.cpu_count()} processors", platform.system()]
-    if torch.cuda.is_available():
-        words.append(torch.cuda.get_device_name(0))
-    return "; ".join(words)

@@ -15,11 +15,7 @@ import torch
 from torch import Tensor
 
 from selfremaster.benchmarks.corpora import Piece
-from selfremaster.benchmarks.measuring import (
-    WARM_UP_SECONDS,
-    forget_peak_memory,
-    peak_memory_bytes,
-)
+from selfremaster.benchmarks.machines import forget_peak_memory, peak_memory_bytes
 from selfremaster.benchmarks.metering import measure, reason_of
 from selfremaster.benchmarks.planning import Cell
 from selfremaster.benchmarks.records import CellCost, Result
@@ -34,6 +30,7 @@ from selfremaster.benchmarks.stores import (
     known_counts,
     known_restored,
 )
+from selfremaster.benchmarks.timing import WARM_UP_SECONDS
 from selfremaster.core import audio
 from selfremaster.core.degrading import generator_for
 from selfremaster.core.errors import SelfRemasterError

@@ -182,9 +182,3 @@ def hear(folder: Path, piece: Piece, damage: Damage, task: str) -> Heard:
 
 
 NO_REFERENCE = "there is no clean original"
-
-
-def note_json(path: Path, value: Any) -> None:
-    """Write a small file of JSON, whole or not at all."""
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value, allow_nan=False) + "\n", encoding="utf-8")

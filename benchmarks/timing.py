@@ -13,11 +13,12 @@ from unittest import mock
 
 import torch
 
-from selfremaster.benchmarks.measuring import peak_memory_bytes
+from selfremaster.benchmarks.machines import peak_memory_bytes
 
 MOST_REPEATS = 100
 MOST_SECONDS = 20.0  # after which what was asked for is not awaited
 WARM_UPS = 2
+WARM_UP_SECONDS = 1  # of sound, that a restorer is given before it is timed
 CRASHED = "its process was ended from outside"
 KEPT_BYTES = 2**16  # smaller pieces of memory are kept for later
 THREADS = ("OMP", "OPENBLAS", "MKL", "NUMBA")  # what counts its threads by a variable of its own

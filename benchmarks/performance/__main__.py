@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from selfremaster.benchmarks import descriptions
+from selfremaster.benchmarks.machines import processor
 from selfremaster.benchmarks.performance import (
     features,
     losses,
@@ -42,7 +42,7 @@ def report(sections: Sequence[Section], words: Sequence[str]) -> str:
     command = shlex.join(["python", "-m", "selfremaster.benchmarks.performance", *words])
     about = (
         "Each work beside a straightforward reference, in the same run and in turns, on one core "
-        f"of {descriptions.processor()} (Python {platform.python_version()}, torch "
+        f"of {processor()} (Python {platform.python_version()}, torch "
         f"{torch.__version__}). Median of several; weights are drawn, as speed does not hang on "
         "them. Other machines have other numbers; the ratios tell more."
     )
