@@ -3,15 +3,21 @@
 import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from selfremaster.benchmarks.addresses import described, is_loadable, package_version, versions_of
-from selfremaster.benchmarks.records import MetricNote
+from selfremaster.benchmarks.addresses import (
+    address_of,
+    described,
+    is_loadable,
+    package_version,
+    versions_of,
+)
+from selfremaster.benchmarks.records import MetricNote, Scores
 from selfremaster.core.components import ComponentSpec
 from selfremaster.core.errors import ComponentError, SelfRemasterError, one_line
 from selfremaster.core.interfaces import Metric
@@ -19,6 +25,8 @@ from selfremaster.registry.building import build, component_class, current
 
 NO_REFERENCE = "no reference"
 DIGITS = 9  # of a score, so that the last bits of sums play no part
+Sounds = Callable[[], tuple[Tensor, int, Tensor | None]]
+"""Gives a wave, its rate in Hz and the reference, waves (channels, samples)."""
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 _SOURCE = re.compile(
     r"^\s*Source: (.*?)(?=^\s*(?:Raises|Shape|Licen[cs]e)\b|^\s*$|\Z)", re.M | re.S
@@ -33,12 +41,18 @@ class Meter(NamedTuple):
     names: dict[str, str]  # of the metric's own -> in the scores
     content: Any
 
+    @property
+    def address(self) -> str:
+        """Of what it measures, whatever it is called and whatever is measured beside it."""
+        return address_of(self.content)
+
 
 class Measured(NamedTuple):
     """Numbers, and why there are no others."""
 
     scores: dict[str, float | None]
     gaps: dict[str, str]
+    own: dict[str, Scores]  # by the address of a meter: the numbers by the metric's own names
 
 
 def meters_of(specs: Sequence[ComponentSpec]) -> tuple[Meter, ...]:
@@ -93,28 +107,46 @@ def note_of(meter: Meter) -> MetricNote:
 
 
 def measure(
-    meters: Sequence[Meter], wave: Tensor, sample_rate: int, reference: Tensor | None, why: str = ""
+    meters: Sequence[Meter],
+    sounds: Sounds,
+    why: str = "",
+    known: Mapping[str, Scores] | None = None,
 ) -> Measured:
     """Every number of every metric, the mean over channels; what is missing has its reason.
 
-    A number that is none (silence, say) is None. Shape: waves (channels, samples).
+    A number that is none (silence, say) is None. ``known`` holds what was measured before, by the
+    address of a meter; the sounds are read where there is anything else to measure.
     """
-    scores: dict[str, float | None] = {}
-    gaps: dict[str, str] = {}
+    measured = Measured({}, {}, {})
     for meter in meters:
-        metric = _built(meter.text, meter.spec.model_dump_json(), id(current()))
-        if isinstance(metric, str):
-            gaps[meter.text] = metric
-        elif metric.needs_reference and reference is None:
-            gaps[meter.text] = f"{NO_REFERENCE}: {why}" if why else NO_REFERENCE
-        else:
+        own = (known or {}).get(meter.address)
+        if own is None:
             try:
-                found = _of_channels(metric, wave, sample_rate, reference)
-            except (Exception, SystemExit) as error:
-                gaps[meter.text] = reason_of(error)
-            else:
-                scores |= {_name(meter, name): number for name, number in found.items()}
-    return Measured(scores, gaps)
+                own = _own_scores(meter, sounds, why)
+            except _NoNumberError as gap:
+                measured.gaps[meter.text] = str(gap)
+                continue
+        measured.own[meter.address] = own
+        measured.scores.update({_name(meter, name): number for name, number in own.items()})
+    return measured
+
+
+class _NoNumberError(Exception):
+    """Why a metric gives nothing, in a line."""
+
+
+def _own_scores(meter: Meter, sounds: Sounds, why: str) -> Scores:
+    """The numbers of a metric by its own names; raises `_NoNumberError`."""
+    metric = _built(meter.text, meter.spec.model_dump_json(), id(current()))
+    if isinstance(metric, str):
+        raise _NoNumberError(metric)
+    wave, sample_rate, reference = sounds()
+    if metric.needs_reference and reference is None:
+        raise _NoNumberError(f"{NO_REFERENCE}: {why}" if why else NO_REFERENCE)
+    try:
+        return _of_channels(metric, wave, sample_rate, reference)
+    except (Exception, SystemExit) as error:
+        raise _NoNumberError(reason_of(error)) from None
 
 
 def _name(meter: Meter, name: str) -> str:

@@ -15,6 +15,8 @@ RESULTS_NAME = "results.jsonl"
 COSTS_NAME = "costs.jsonl"
 PROVENANCE_NAME = "provenance.json"
 GRID_NAME = "grid.yaml"
+Scores = Mapping[str, float | None]
+"""Numbers by name; none where there is no number (silence, say)."""
 MENDED = "give the benchmark's command again with --resume, which writes it anew"
 
 

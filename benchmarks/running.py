@@ -6,8 +6,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from functools import cache, partial
 from importlib import import_module
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,14 @@ from selfremaster.benchmarks.stores import (
     Finished,
     Restored,
     Restoring,
+    forget_scores,
     keep_cell,
     keep_counts,
     keep_restored,
+    keep_scores,
     known_counts,
     known_restored,
+    known_scores,
 )
 from selfremaster.benchmarks.timing import WARM_UP_SECONDS
 from selfremaster.core import audio
@@ -57,14 +61,12 @@ def run_cell(cell: Cell) -> Finished:
                 raise CellError(cell.failure)
             restoring = known_restored(cell.folder, cell.restoring)
             if restoring is None:
+                forget_scores(cell.folder, cell.restoring)  # of sounds that are no more
                 restoring = _restore(cell)
                 keep_restored(cell.folder, cell.restoring, restoring)
         except CellError as error:
             return keep_cell(cell, [_failed(cell, piece, str(error)) for piece in cell.pieces])
-        results = [
-            _measured(cell, piece, restored)
-            for piece, restored in zip(cell.pieces, restoring.files, strict=True)
-        ]
+        results = _measured(cell, restoring)
         return keep_cell(cell, results, _cost(cell, restoring), whole=True)
 
 
@@ -221,16 +223,28 @@ def fault(given: Any, wave: Tensor) -> str:
     return ""
 
 
-def _measured(cell: Cell, piece: Piece, restored: Restored) -> Result:
-    """The numbers of a restored file, as it is kept."""
-    if restored.reason:
-        return _result(cell, piece, restored)
-    wave, rate = audio.read(cell.folder / restored.sounds["restored"])
+def _measured(cell: Cell, restoring: Restoring) -> list[Result]:
+    """The numbers of the restored files, as they are kept; what is known is not measured again."""
+    known = known_scores(cell.folder, cell.restoring, len(cell.pieces))
+    results = []
+    for piece, restored, own in zip(cell.pieces, restoring.files, known, strict=True):
+        if restored.reason:
+            results.append(_result(cell, piece, restored))
+            continue
+        sounds = partial(_sounds, cell.folder, restored)
+        found = measure(cell.meters, cache(sounds), restored.no_reference, own)
+        own.update(found.own)
+        gaps = {name: _without_folder(cell, gap) for name, gap in found.gaps.items()}
+        results.append(_result(cell, piece, restored, scores=found.scores, gaps=gaps))
+    keep_scores(cell.folder, cell.restoring, known)
+    return results
+
+
+def _sounds(folder: Path, restored: Restored) -> tuple[Tensor, int, Tensor | None]:
+    """A restored file as it is kept, its rate, and what it is compared with."""
+    wave, rate = audio.read(folder / restored.sounds["restored"])
     kept = restored.sounds.get("reference")
-    reference = audio.read(cell.folder / kept)[0] if kept else None
-    found = measure(cell.meters, wave, rate, reference, restored.no_reference)
-    gaps = {name: _without_folder(cell, gap) for name, gap in found.gaps.items()}
-    return _result(cell, piece, restored, scores=found.scores, gaps=gaps)
+    return wave, rate, audio.read(folder / kept)[0] if kept else None
 
 
 def _cost(cell: Cell, restoring: Restoring) -> CellCost | None:

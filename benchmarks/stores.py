@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from selfremaster.benchmarks.records import (
     COSTS_NAME,
@@ -17,6 +17,7 @@ from selfremaster.benchmarks.records import (
     CellCost,
     Provenance,
     Result,
+    Scores,
 )
 from selfremaster.core.errors import ExperimentError
 from selfremaster.core.files import write_atomically
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 CELLS = "cells"
 COUNTS = "counts"
 RESTORED_NAME = "restored.json"
+SCORES_NAME = "scores.json"
 WRITTEN = (
     CELLS,
     COUNTS,
@@ -176,6 +178,29 @@ def known_restored(folder: Path, restoring: str) -> Restoring | None:
     return found if all((folder / name).is_file() for name in sounds) else None
 
 
+def keep_scores(folder: Path, restoring: str, scores: Sequence[Mapping[str, Scores]]) -> None:
+    """Write what every metric says of the restored files of a cell, those of earlier grids too.
+
+    For each file the numbers by the address of a metric and its own names.
+    """
+    _write(_scores_path(folder, restoring), _line({"files": scores}))
+
+
+def known_scores(folder: Path, restoring: str, files: int) -> list[dict[str, Scores]]:
+    """What was measured before of the restored files of a cell: for each file, maybe nothing."""
+    try:
+        given = json.loads(_scores_path(folder, restoring).read_text(encoding="utf-8"))["files"]
+        known = TypeAdapter(list[dict[str, dict[str, float | None]]]).validate_python(given)
+    except (OSError, ValueError, KeyError, TypeError):
+        known = []
+    return [*known] if len(known) == files else [{} for _ in range(files)]
+
+
+def forget_scores(folder: Path, restoring: str) -> None:
+    """Remove what was measured of files that are restored anew."""
+    _scores_path(folder, restoring).unlink(missing_ok=True)
+
+
 def keep_counts(folder: Path, part: str, counts: Mapping[str, Any]) -> None:
     """Write what a restorer is made of, which is the same in every cell."""
     _write(folder / COUNTS / f"{part}.json", _line(counts))
@@ -209,6 +234,10 @@ def _cell_path(folder: Path, address: str) -> Path:
 
 def _restored_path(folder: Path, restoring: str) -> Path:
     return folder / "sounds" / "restored" / restoring / RESTORED_NAME
+
+
+def _scores_path(folder: Path, restoring: str) -> Path:
+    return _restored_path(folder, restoring).with_name(SCORES_NAME)
 
 
 def _line(value: BaseModel | Mapping[str, Any]) -> str:

@@ -172,6 +172,9 @@ class Peak(Metric):
     needs_reference = False
 
     def compute(self, estimate, sample_rate, reference=None):
+        if os.environ.get("ODD_PARTS_MEASURED"):
+            with open(os.environ["ODD_PARTS_MEASURED"], "a") as opened:
+                opened.write("x")
         peak = float(estimate.abs().max())
         return {"lsd": peak, "mean": peak / 3, "none": float("nan")}
 '''

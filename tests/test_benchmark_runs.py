@@ -389,6 +389,54 @@ def test_nothing_is_done_twice(
         assert "holds other things" in benchmark(grid, tmp_path / "mine", word).error
 
 
+def test_an_added_metric_is_all_that_is_measured(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, out = tmp_path / "measured", tmp_path / "out"
+    monkeypatch.setenv("ODD_PARTS_MEASURED", str(log))
+
+    def measured() -> int:
+        size = log.stat().st_size
+        log.write_text("")
+        return size
+
+    grid = write_grid(
+        tmp_path / "grid.yaml",
+        speech,
+        restorers={"input": "input", "short": "odd-short"},
+        metrics=["odd-peak", "odd-shaky"],
+    )
+    assert benchmark(grid, out).code == 1
+    assert measured() == 2  # the two files that could be restored
+    # beside another that gives a number of the same name, which renames its own
+    added = ("--set", "metrics=[lsd, odd-peak, odd-shaky, si-sdr]")
+    assert benchmark(grid, out, "--resume", *added).code == 1
+    assert measured() == 0
+    assert benchmark(grid, tmp_path / "fresh", *added).code == 1
+    assert measured() == 2
+    assert lines(out) == lines(tmp_path / "fresh")
+    assert set(results(out)["input", "ann/0.flac"].scores) == {
+        "lsd",
+        "lsd (odd-peak)",
+        "mean",
+        "none",
+        "si-sdr",
+    }
+    # another setting is another metric, and going back finds what was measured
+    other = ("--set", "metrics=[odd-peak:gain=2]")
+    for words, count in ((other, 2), ((), 0), (other, 0)):
+        assert benchmark(grid, out, "--resume", *words).code == 1
+        assert measured() == count
+    # sounds that are restored anew are measured anew, and so is what cannot be read
+    next((out / "sounds" / "restored").rglob("*.flac")).unlink()
+    assert benchmark(grid, out, "--resume", *added).code == 1
+    assert (measured(), lines(out)) == (2, lines(tmp_path / "fresh"))
+    for kept in (*out.rglob("scores.json"), *(out / "cells").iterdir()):
+        kept.write_text("{}\n")
+    assert benchmark(grid, out, "--resume", *added).code == 1
+    assert (measured(), lines(out)) == (2, lines(tmp_path / "fresh"))
+
+
 def test_a_benchmark_that_is_stopped_says_how_to_go_on(
     speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
