@@ -230,7 +230,7 @@ class Benchmark:
 def write_report(folder: Path) -> tuple[Path | None, str]:
     """The report of a folder, or why there is none; the results are there all the same."""
     try:
-        import_module("selfremaster.benchmarks.reports").write(folder)
+        import_module("selfremaster.benchmarks.reporting.reports").write(folder)
     except Exception as error:  # whatever it is, the results are not to be lost for it
         return None, reason_of(error)
     return folder / "report.md", ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from selfremaster.benchmarks.listening import (
+from selfremaster.benchmarks.listening.designs import (
     Clip,
     Heard,
     Key,
@@ -16,8 +16,8 @@ from selfremaster.benchmarks.listening import (
     Sentence,
     check_settings,
 )
-from selfremaster.benchmarks.listening_pages import _heard_in, _key
-from selfremaster.benchmarks.listening_plans import plan, rows_of
+from selfremaster.benchmarks.listening.pages import _heard_in, _key
+from selfremaster.benchmarks.listening.plans import plan, rows_of
 from selfremaster.core import audio
 from tests.cli import SPEECH
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 import selfremaster as sr
-from selfremaster.benchmarks import degradation_costs as costs
-from selfremaster.benchmarks import degradation_peers as peers
-from selfremaster.benchmarks import degradation_speed as speed
-from selfremaster.benchmarks.degradation_peers import OURS, Comparison
-from selfremaster.benchmarks.degradation_works import PEAK, WORKS, Peer, Work
+from selfremaster.benchmarks.degradations import __main__ as speed
+from selfremaster.benchmarks.degradations import costs as costs
+from selfremaster.benchmarks.degradations import peers as peers
+from selfremaster.benchmarks.degradations.peers import OURS, Comparison
+from selfremaster.benchmarks.degradations.works import PEAK, WORKS, Peer, Work
 from selfremaster.benchmarks.timing import (
     CRASHED,
     THREADS,

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from selfremaster.benchmarks.listening import Key
-from selfremaster.benchmarks.listening_agreement import agreements
-from selfremaster.benchmarks.listening_analysis import Analysis, analyse, as_json
-from selfremaster.benchmarks.listening_answers import Rating, Session, ratings_of
-from selfremaster.benchmarks.listening_report import report, results_csv, write_report
-from selfremaster.benchmarks.listening_screening import Verdict, screen
-from selfremaster.benchmarks.listening_statistics import opinion, preferences, signed_rank
+from selfremaster.benchmarks.listening.agreement import agreements
+from selfremaster.benchmarks.listening.analysis import Analysis, analyse, as_json
+from selfremaster.benchmarks.listening.answers import Rating, Session, ratings_of
+from selfremaster.benchmarks.listening.designs import Key
+from selfremaster.benchmarks.listening.report import report, results_csv, write_report
+from selfremaster.benchmarks.listening.screening import Verdict, screen
+from selfremaster.benchmarks.listening.statistics import opinion, preferences, signed_rank
 from selfremaster.core.errors import ExperimentError
 from tests.listening import answers, made_up, made_up_key, opinion_of, write
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from selfremaster.benchmarks.listening import Key
+from selfremaster.benchmarks.listening.designs import Key
 from tests.browser import browser, complaints, needs_browser, set_size
 from tests.cli import run
 from tests.listening import speech_systems

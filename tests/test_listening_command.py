@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from selfremaster.benchmarks.listening import Key
-from selfremaster.benchmarks.listening_pages import TEXTS
+from selfremaster.benchmarks.listening.designs import Key
+from selfremaster.benchmarks.listening.pages import TEXTS
 from selfremaster.benchmarks.records import Provenance, Result
 from selfremaster.core import audio
 from tests.cli import left_behind, run
@@ -130,7 +130,7 @@ def test_every_language_says_everything() -> None:
 
     for language, texts in every.items():
         assert places(texts) == places(every["en"]), language
-    script = TEXTS.with_name("listen.js").read_text(encoding="utf-8")
+    script = TEXTS.with_name("page.js").read_text(encoding="utf-8")
     for sender in ("fetch(", "XMLHttpRequest", "sendBeacon", "WebSocket", "EventSource", "import("):
         assert sender not in script
     for path in re.findall(r'say\("([\w.]+)"', script):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfremaster.benchmarks.listening import check_settings
-from selfremaster.benchmarks.listening_plans import (
+from selfremaster.benchmarks.listening.designs import check_settings
+from selfremaster.benchmarks.listening.plans import (
     Planned,
     anchor_label,
     arrange,

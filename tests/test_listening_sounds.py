@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from selfremaster.benchmarks.listening import Clip, Heard, Material, Sentence
-from selfremaster.benchmarks.listening_material import check_material, of_folders
-from selfremaster.benchmarks.listening_sounds import (
+from selfremaster.benchmarks.listening.designs import Clip, Heard, Material, Sentence
+from selfremaster.benchmarks.listening.material import check_material, of_folders
+from selfremaster.benchmarks.listening.sounds import (
     TONE_GAP_SECONDS,
     TONE_RATE,
     TONE_SECONDS,

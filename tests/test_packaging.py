@@ -80,9 +80,9 @@ def sources(clone: Path) -> dict[str, Path]:
     for path in (clone / "plugins" / "weights").iterdir():
         if path.suffix in {".safetensors", ".md"}:
             found[f"selfremaster/plugins/weights/{path.name}"] = path
-    for data in ("pages", "suites"):
+    for data in ("suites", "listening/templates", "reporting/templates"):
         for path in (clone / "benchmarks" / data).iterdir():
-            if data == "pages" or path.suffix == ".yaml":
+            if data != "suites" or path.suffix == ".yaml":
                 found[f"selfremaster/benchmarks/{data}/{path.name}"] = path
     return found
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from selfremaster.benchmarks import reports
 from selfremaster.benchmarks.records import RESULTS_NAME
+from selfremaster.benchmarks.reporting import reports
 from tests.browser import browser, complaints, needs_browser, set_size
 from tests.outcomes import make_outcome
 

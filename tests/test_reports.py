@@ -14,23 +14,17 @@ import soundfile
 import torch
 import yaml
 
-from selfremaster.benchmarks import (
-    report_charts,
-    report_markdown,
-    report_pages,
-    report_words,
-    reports,
-)
 from selfremaster.benchmarks.records import (
     GRID_NAME,
     PROVENANCE_NAME,
     RESULTS_NAME,
     read_outcome,
 )
-from selfremaster.benchmarks.report_audio import matching_gains
-from selfremaster.benchmarks.report_numbers import Findings, find
-from selfremaster.benchmarks.report_tables import group_of
-from selfremaster.benchmarks.report_texts import MOST_ROWS
+from selfremaster.benchmarks.reporting import charts, markdown, pages, reports, words
+from selfremaster.benchmarks.reporting.audio import matching_gains
+from selfremaster.benchmarks.reporting.numbers import Findings, find
+from selfremaster.benchmarks.reporting.tables import group_of
+from selfremaster.benchmarks.reporting.texts import MOST_ROWS
 from selfremaster.core.errors import ExperimentError
 from selfremaster.core.loudness import integrated_loudness
 from tests.outcomes import make_outcome
@@ -81,8 +75,8 @@ def test_both_reports_are_written_and_the_folder_holds_nothing_else_new(tmp_path
 def test_the_same_outcome_gives_the_same_reports(
     findings: Findings, written: tuple[str, str]
 ) -> None:
-    text = report_markdown.text(findings, "report.html")
-    assert (text, report_pages.page(findings)) == written
+    text = markdown.text(findings, "report.html")
+    assert (text, pages.page(findings)) == written
 
 
 def test_means_are_those_of_the_results(findings: Findings) -> None:
@@ -283,7 +277,7 @@ def test_what_does_not_fit_is_left_out_and_named(
     findings: Findings, written: tuple[str, str]
 ) -> None:
     for share in (0.3, 0.5, 0.9):
-        page = report_pages.page(findings, round(len(written[1]) * share))
+        page = pages.page(findings, round(len(written[1]) * share))
         assert len(page) <= len(written[1]) * share
     assert "no room left in the page" in page
     assert '<article class="player"' in page
@@ -416,13 +410,13 @@ def test_a_strange_folder_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_ticks_are_round_and_within() -> None:
     for low, high in ((0.1, 0.9), (-31.0, 250.0), (1e-4, 3e-4), (4.0, 4.1)):
-        marks = report_charts.ticks(low, high)
+        marks = charts.ticks(low, high)
         assert 2 <= len(marks) <= 8
         assert low <= marks[0] < marks[-1] <= high
 
 
 def test_a_chart_says_its_numbers_in_words(findings: Findings) -> None:
-    svg = str(report_charts.forest(findings, findings.tables[0], findings.headlines[0]))
+    svg = str(charts.forest(findings, findings.tables[0], findings.headlines[0]))
     assert "<title>distillmos, band-limited</title>" in svg
     assert re.search(r"<desc>input: [\d.]+, [\d.]+ to [\d.]+; copy synthesis", svg)
     places = [float(place) for place in re.findall(r'c?x[12]?="([\d.]+)%"', svg)]
@@ -430,19 +424,19 @@ def test_a_chart_says_its_numbers_in_words(findings: Findings) -> None:
 
 
 def test_a_little_markdown_becomes_html() -> None:
-    html = report_words.rich("One *two* **three**.\n\n- a `b*c*`\n- [d](https://e.org) <i>")
+    html = words.rich("One *two* **three**.\n\n- a `b*c*`\n- [d](https://e.org) <i>")
     assert "<em>two</em> <strong>three</strong>" in html
     assert "<li>a <code>b" in html
     assert '<a href="https://e.org">d</a> &lt;i&gt;' in html
-    assert "javascript" not in report_words.rich("[x](javascript:alert)").replace(
+    assert "javascript" not in words.rich("[x](javascript:alert)").replace(
         "[x](javascript:alert)", ""
     )
 
 
 def test_numbers_are_written_for_people() -> None:
-    assert report_words.number(-0.0004, 3) == "0.000"
-    assert report_words.number(math.nan) == "-"
-    assert report_words.duration(59.96) == "60.0 s"
+    assert words.number(-0.0004, 3) == "0.000"
+    assert words.number(math.nan) == "-"
+    assert words.duration(59.96) == "60.0 s"
 
 
 def test_speakers_are_what_is_drawn_where_there_are_enough(tmp_path: Path) -> None:

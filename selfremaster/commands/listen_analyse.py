@@ -11,7 +11,7 @@ from selfremaster.commands.options import Json, Overwrite, Quiet
 from selfremaster.commands.terminal import note, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from selfremaster.benchmarks.listening_analysis import Analysis
+    from selfremaster.benchmarks.listening.analysis import Analysis
 
 
 def analyse(
@@ -43,9 +43,9 @@ def analyse(
     Means with 95 % intervals, or preferences with p-values. Files that are damaged, of another test
     or there twice are left out, and named; the exit code is then 1.
     """
-    from selfremaster.benchmarks.listening_analysis import analyse as work
-    from selfremaster.benchmarks.listening_analysis import as_json as told
-    from selfremaster.benchmarks.listening_report import CHART_NAME, REPORT_NAME, TABLE_NAME
+    from selfremaster.benchmarks.listening.analysis import analyse as work
+    from selfremaster.benchmarks.listening.analysis import as_json as told
+    from selfremaster.benchmarks.listening.report import CHART_NAME, REPORT_NAME, TABLE_NAME
     from selfremaster.core.files import check_place
 
     names = (REPORT_NAME, TABLE_NAME, CHART_NAME)
@@ -53,7 +53,7 @@ def analyse(
         check_place((output or Path()) / name, overwrite, name)
     done = work(answers, key, keep_all=keep_all)
     if output:
-        from selfremaster.benchmarks.listening_report import write_report
+        from selfremaster.benchmarks.listening.report import write_report
 
         write_report(done, output)
     if as_json:
@@ -67,7 +67,7 @@ def analyse(
 
 
 def _tell_tables(done: Analysis, output: Path | None) -> None:
-    from selfremaster.benchmarks.listening_report import REPORT_NAME, counts_of, p_in_words
+    from selfremaster.benchmarks.listening.report import REPORT_NAME, counts_of, p_in_words
 
     digits = 1 if done.key.test == "mushra" else 2
     for table in done.tables:

@@ -13,8 +13,8 @@ from selfremaster.commands.terminal import Interrupted, note, progress, say, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from selfremaster.benchmarks.listening import Material
-    from selfremaster.benchmarks.listening_pages import Prepared
+    from selfremaster.benchmarks.listening.designs import Material
+    from selfremaster.benchmarks.listening.pages import Prepared
 
 SHOWN = 3  # of many names
 
@@ -179,8 +179,8 @@ def prepare(
     FOLDER/site works from a disk or any web server. FOLDER/key.json says which sound is whose:
     keep it to yourself.
     """
-    from selfremaster.benchmarks.listening import check_settings
-    from selfremaster.benchmarks.listening_pages import prepare as write
+    from selfremaster.benchmarks.listening.designs import check_settings
+    from selfremaster.benchmarks.listening.pages import prepare as write
 
     settings = check_settings(
         {
@@ -231,7 +231,7 @@ def _material(
     reference: Path | None,
     conditions: Sequence[str],
 ) -> Material:
-    from selfremaster.benchmarks.listening_material import of_benchmark, of_folders
+    from selfremaster.benchmarks.listening.material import of_benchmark, of_folders
     from selfremaster.core.errors import ExperimentError
 
     if benchmark is not None:

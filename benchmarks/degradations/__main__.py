@@ -1,6 +1,6 @@
 """How fast degradations are, what memory they take, and how other packages compare: a report.
 
-``python -m selfremaster.benchmarks.degradation_speed --output FILE`` measures every registered
+``python -m selfremaster.benchmarks.degradations --output FILE`` measures every registered
 degradation on one core, and the work that other packages do too beside them, those that are
 installed. ``--parts clip noise`` measures those two.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from selfremaster.benchmarks import degradation_peers as peers
-from selfremaster.benchmarks.degradation_costs import (
+from selfremaster.benchmarks.degradations import peers as peers
+from selfremaster.benchmarks.degradations.costs import (
     BATCH,
     DRAWS,
     MEMORY_TARGET,
@@ -29,7 +29,7 @@ from selfremaster.benchmarks.degradation_costs import (
     table,
     target_of,
 )
-from selfremaster.benchmarks.degradation_works import WORKS
+from selfremaster.benchmarks.degradations.works import WORKS
 from selfremaster.benchmarks.machines import processor
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.registry.building import current, list_components
@@ -116,7 +116,7 @@ def _failures(failures: Mapping[str, str]) -> list[str]:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
-        prog="python -m selfremaster.benchmarks.degradation_speed",
+        prog="python -m selfremaster.benchmarks.degradations",
         description="Time degradations on one core, beside other packages; a Markdown report.",
     )
     add = made.add_argument
@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _command(words: Sequence[str]) -> str:
     told = [Path(word).name if Path(word).is_absolute() else word for word in words]
-    return shlex.join(["python", "-m", "selfremaster.benchmarks.degradation_speed", *told])
+    return shlex.join(["python", "-m", "selfremaster.benchmarks.degradations", *told])
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple, TypeVar
 
-from selfremaster.benchmarks.listening import (
+from selfremaster.benchmarks.listening.designs import (
     MOST_ON_A_PAGE,
     NOISE,
     REFERENCE,

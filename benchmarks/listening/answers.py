@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from selfremaster.benchmarks.listening import Clip, Key, Kind, Role, Test, Trial
+from selfremaster.benchmarks.listening.designs import Clip, Key, Kind, Role, Test, Trial
 from selfremaster.benchmarks.records import Record
 from selfremaster.core.components import describe
 from selfremaster.core.errors import ExperimentError

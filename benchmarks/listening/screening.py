@@ -6,9 +6,9 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from selfremaster.benchmarks.listening import Key
-from selfremaster.benchmarks.listening_agreement import agreements
-from selfremaster.benchmarks.listening_answers import Rating, Session, decided_in, too_fast
+from selfremaster.benchmarks.listening.agreement import agreements
+from selfremaster.benchmarks.listening.answers import Rating, Session, decided_in, too_fast
+from selfremaster.benchmarks.listening.designs import Key
 from selfremaster.core.experiments import Settings
 
 FEWEST_REPEATED = 3  # ratings that came again, below which consistency is not judged

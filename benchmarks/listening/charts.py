@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from selfremaster.benchmarks.listening import Key
-from selfremaster.benchmarks.listening_analysis import Analysis, Table
-from selfremaster.benchmarks.listening_report import counts_of
+from selfremaster.benchmarks.listening.analysis import Analysis, Table
+from selfremaster.benchmarks.listening.designs import Key
+from selfremaster.benchmarks.listening.report import counts_of
 from selfremaster.core.files import write_atomically
 
 INK, SOFT, LINE, ACCENT, OTHER, PALE = (

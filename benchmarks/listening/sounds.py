@@ -10,8 +10,8 @@ import torch
 from scipy.signal import firwin, kaiserord, oaconvolve
 from torch import Tensor
 
-from selfremaster.benchmarks.listening import Clip, Heard, Material, Sentence
-from selfremaster.benchmarks.listening_material import LONGEST_APART
+from selfremaster.benchmarks.listening.designs import Clip, Heard, Material, Sentence
+from selfremaster.benchmarks.listening.material import LONGEST_APART
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
 from selfremaster.core.loudness import integrated_loudness

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from selfremaster.benchmarks.listening import REFERENCE, Material, Sentence
+from selfremaster.benchmarks.listening.designs import REFERENCE, Material, Sentence
 from selfremaster.benchmarks.records import Result, read_outcome
 from selfremaster.core import audio
 from selfremaster.core.components import hint

@@ -8,28 +8,15 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from selfremaster.benchmarks import report_words as words
-from selfremaster.benchmarks.report_charts import forest
-from selfremaster.benchmarks.report_numbers import Findings, Loss
-from selfremaster.benchmarks.report_sounds import Player, Store, examples, worst_player
-from selfremaster.benchmarks.report_tables import Column, System, Table
-from selfremaster.benchmarks.report_texts import (
-    COSTS,
-    about_table,
-    about_troubles,
-    cost_rows,
-    facts,
-    problems,
-    provenance,
-    reading,
-    reasons,
-    source_of,
-    worst_files,
-)
+from selfremaster.benchmarks.reporting import texts, words
+from selfremaster.benchmarks.reporting.charts import forest
+from selfremaster.benchmarks.reporting.numbers import Findings, Loss
+from selfremaster.benchmarks.reporting.sounds import Player, Store, examples, worst_player
+from selfremaster.benchmarks.reporting.tables import Column, System, Table
 from selfremaster.benchmarks.statistics import Difference
 from selfremaster.benchmarks.tables import ARROWS
 
-PAGES = Path(__file__).with_name("pages")
+TEMPLATES = Path(__file__).with_name("templates")
 LARGEST_BYTES = 15_000_000
 MOST_SLICES = 300  # rows of the breakdown
 NOTES_BYTES = 20_000  # kept for what is said of sounds that are left out
@@ -40,7 +27,8 @@ WorstFiles = list[tuple[System, list[tuple[Loss, Player | None]]]]
 def page(findings: Findings, largest_bytes: int = LARGEST_BYTES) -> str:
     """The report as HTML; sounds are left out, and named, where it would be larger."""
     unheard: WorstFiles = [
-        (system, [(loss, None) for loss in losses]) for system, losses in worst_files(findings)
+        (system, [(loss, None) for loss in losses])
+        for system, losses in texts.worst_files(findings)
     ]
     silent = _render(findings, [], unheard, Store(0))
     store = Store(largest_bytes - len(silent.encode()) - NOTES_BYTES)
@@ -49,24 +37,24 @@ def page(findings: Findings, largest_bytes: int = LARGEST_BYTES) -> str:
 
 
 def _render(findings: Findings, players: list[Player], worst: WorstFiles, store: Store) -> str:
-    template = _environment().get_template("report.html.j2")
+    template = _environment().get_template("page.html.j2")
     return template.render(
         findings=findings,
         arrows=ARROWS,
-        style=Markup((PAGES / "report.css").read_text(encoding="utf-8")),
-        script=Markup((PAGES / "report.js").read_text(encoding="utf-8")),
-        facts=facts(findings),
-        reading=reading(findings),
-        problems_note=about_troubles(findings),
-        problems=problems(findings),
-        provenance=provenance(findings),
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+        facts=texts.facts(findings),
+        reading=texts.reading(findings),
+        problems_note=texts.about_troubles(findings),
+        problems=texts.problems(findings),
+        provenance=texts.provenance(findings),
         grid_text=yaml.safe_dump(findings.outcome.grid, sort_keys=False, allow_unicode=True),
         forest=forest,
         players=players,
         worst=worst,
         worst_column=next((one for one in findings.headlines if one.direction), None),
-        costs=cost_rows(findings),
-        costs_note=COSTS,
+        costs=texts.cost_rows(findings),
+        costs_note=texts.COSTS,
         slices=findings.slices[:MOST_SLICES],
         slices_shown=MOST_SLICES,
         slices_left_out=len(findings.slices) > MOST_SLICES,
@@ -77,7 +65,7 @@ def _render(findings: Findings, players: list[Player], worst: WorstFiles, store:
 
 def _worst(findings: Findings, store: Store) -> WorstFiles:
     """The worst files of each restorer, the very worst of all with their sounds first."""
-    lists = worst_files(findings)
+    lists = texts.worst_files(findings)
     players: dict[tuple[int, int], Player | None] = {}
     longest = max((len(losses) for _, losses in lists), default=0)
     for rank in range(longest):
@@ -93,7 +81,7 @@ def _worst(findings: Findings, store: Store) -> WorstFiles:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(PAGES),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -106,11 +94,11 @@ def _environment() -> Environment:
         "memory": words.memory,
         "rich": words.rich,
         "inline": words.inline,
-        "about": about_table,
+        "about": texts.about_table,
         "difference": _difference,
         "tested": _tested,
-        "reasons": reasons,
-        "source": source_of,
+        "reasons": texts.reasons,
+        "source": texts.source_of,
         "groupby_condition": _by_condition,
     }
     return environment

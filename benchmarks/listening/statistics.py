@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from selfremaster.benchmarks.listening_answers import Rating
+from selfremaster.benchmarks.listening.answers import Rating
 from selfremaster.benchmarks.statistics import LEVEL, holm
 
 ROUNDED_TO = 9  # decimals, beyond which gains are the same

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from selfremaster.benchmarks.listening_answers import Rating
+from selfremaster.benchmarks.listening.answers import Rating
 
 Cell: TypeAlias = tuple[str, str, str]  # system, the other side of a vote, condition
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from selfremaster.benchmarks import report_words as words
 from selfremaster.benchmarks import statistics
 from selfremaster.benchmarks.records import (
     GRID_NAME,
@@ -11,8 +10,9 @@ from selfremaster.benchmarks.records import (
     RESULTS_NAME,
     MetricNote,
 )
-from selfremaster.benchmarks.report_numbers import CostRow, Findings, Loss, Trouble
-from selfremaster.benchmarks.report_tables import System, Table
+from selfremaster.benchmarks.reporting import words
+from selfremaster.benchmarks.reporting.numbers import CostRow, Findings, Loss, Trouble
+from selfremaster.benchmarks.reporting.tables import System, Table
 from selfremaster.core.components import ComponentSpec
 
 SHORT_HASH = 12  # digits of a hash in a table

@@ -4,22 +4,9 @@ from collections.abc import Sequence
 
 import yaml
 
-from selfremaster.benchmarks import report_words as words
-from selfremaster.benchmarks.report_numbers import Findings
-from selfremaster.benchmarks.report_tables import Cell, Column, System, Table
-from selfremaster.benchmarks.report_texts import (
-    COSTS,
-    about_table,
-    about_troubles,
-    cost_rows,
-    facts,
-    problems,
-    provenance,
-    reading,
-    reasons,
-    source_of,
-    worst_files,
-)
+from selfremaster.benchmarks.reporting import texts, words
+from selfremaster.benchmarks.reporting.numbers import Findings
+from selfremaster.benchmarks.reporting.tables import Cell, Column, System, Table
 from selfremaster.benchmarks.tables import ARROWS, NOTHING, markdown
 
 MARKS = {"better": " ▲", "worse": " ▼", "": ""}
@@ -32,11 +19,11 @@ def text(findings: Findings, page_name: str = "") -> str:
     sections = [
         f"# {words.cell(grid.name)}",
         grid.about.strip(),
-        " · ".join(f"{what}: {value}" for what, value in facts(findings)),
+        " · ".join(f"{what}: {value}" for what, value in texts.facts(findings)),
         f"Sounds, charts and all p-values: [{page_name}]({page_name})." if page_name else "",
         *_caveats(findings),
         "## Results",
-        words.no_html(reading(findings)),
+        words.no_html(texts.reading(findings)),
         *(part for table in findings.tables for part in _condition(findings, table)),
         *_breakdown(findings),
         *_worst(findings),
@@ -50,7 +37,7 @@ def text(findings: Findings, page_name: str = "") -> str:
 
 
 def _caveats(findings: Findings) -> list[str]:
-    found = [words.no_html(about_troubles(findings)), findings.grid.caveats.strip()]
+    found = [words.no_html(texts.about_troubles(findings)), findings.grid.caveats.strip()]
     return ["## What limits these numbers", *found] if any(found) else []
 
 
@@ -60,7 +47,7 @@ def _condition(findings: Findings, table: Table) -> list[str]:
     damage = f"`{table.degradation}`; " if table.degradation else ""
     if not table.n:
         return [heading, "Nothing was measured here."]
-    about = damage + words.cell(about_table(table))
+    about = damage + words.cell(texts.about_table(table))
     parts = [heading, about, _table(findings, table, findings.headlines)]
     more = [
         (name, columns)
@@ -146,7 +133,7 @@ def _breakdown(findings: Findings) -> list[str]:
 
 
 def _worst(findings: Findings) -> list[str]:
-    lists = worst_files(findings)
+    lists = texts.worst_files(findings)
     if not lists:
         return []
     column = next(one for one in findings.headlines if one.direction)
@@ -163,7 +150,7 @@ def _worst(findings: Findings) -> list[str]:
                 words.number(loss.gain, column.decimals, sign=True),
                 words.number(loss.floor, column.decimals),
                 words.number(loss.score, column.decimals),
-                words.cell(reasons(loss)),
+                words.cell(texts.reasons(loss)),
             ]
             for loss in losses
         ]
@@ -183,20 +170,20 @@ def _costs(findings: Findings) -> list[str]:
             words.number(row.training_minutes, 1),
             str(row.threads),
         ]
-        for row in cost_rows(findings)
+        for row in texts.cost_rows(findings)
     ]
     if not rows:
         return []
     heading = ["restorer", "real-time factor", "peak memory", "parameters", "multiply-adds"]
     return [
         "## Costs",
-        COSTS,
+        texts.COSTS,
         markdown([*heading, "training, minutes", "threads"], rows),
     ]
 
 
 def _problems(findings: Findings) -> list[str]:
-    found = problems(findings)
+    found = texts.problems(findings)
     if not found:
         return ["None: every cell finished, and every metric gave a number."]
     return [
@@ -217,13 +204,13 @@ def _provenance(findings: Findings) -> list[str]:
             ", ".join(f"{name} {ARROWS[way]}" for name, way in note.directions.items()) or NOTHING,
             words.cell(note.summary),
             words.cell(note.policy) or NOTHING,
-            words.cell(source_of(note)) or NOTHING,
+            words.cell(texts.source_of(note)) or NOTHING,
         ]
         for note in findings.notes
     ]
     heading = ["metric", "numbers", "what it says", "policy", "source and version"]
     parts = [_left(markdown(heading, metrics))] if metrics else []
-    for title, rows in provenance(findings):
+    for title, rows in texts.provenance(findings):
         lines = "\n".join(f"- {words.cell(name)}: {words.cell(told)}" for name, told in rows)
         parts.append(f"**{title}**\n\n{lines}")
     command = findings.outcome.provenance.command

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from selfremaster.benchmarks import report_markdown, report_pages
 from selfremaster.benchmarks.records import read_outcome
-from selfremaster.benchmarks.report_numbers import find
+from selfremaster.benchmarks.reporting import markdown, pages
+from selfremaster.benchmarks.reporting.numbers import find
 from selfremaster.core.files import write_together
 
 TEXT_NAME = "report.md"
 PAGE_NAME = "report.html"
 
 
-def write(folder: Path, largest_bytes: int = report_pages.LARGEST_BYTES) -> list[Path]:
+def write(folder: Path, largest_bytes: int = pages.LARGEST_BYTES) -> list[Path]:
     """Write both reports of what lies in a benchmark's folder, into it, together or not at all.
 
     A benchmark that is half done, or failed in part or wholly, has a report that says so. Sounds
@@ -20,7 +20,7 @@ def write(folder: Path, largest_bytes: int = report_pages.LARGEST_BYTES) -> list
     Raises `ExperimentError` for what is no benchmark's folder.
     """
     findings = find(read_outcome(folder))
-    texts = (report_markdown.text(findings, PAGE_NAME), report_pages.page(findings, largest_bytes))
+    texts = (markdown.text(findings, PAGE_NAME), pages.page(findings, largest_bytes))
     paths = [folder / TEXT_NAME, folder / PAGE_NAME]
     with write_together(*paths) as temporaries:
         for path, text in zip(temporaries, texts, strict=True):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from selfremaster.benchmarks.degradation_works import PACKAGES, WORKS, Call, Work
+from selfremaster.benchmarks.degradations.works import PACKAGES, WORKS, Call, Work
 from selfremaster.benchmarks.tables import NOTHING, markdown
 from selfremaster.benchmarks.timing import CRASHED, apart, median_seconds
 from selfremaster.core.errors import one_line

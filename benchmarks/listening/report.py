@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from selfremaster.benchmarks.listening import Key
-from selfremaster.benchmarks.listening_analysis import Analysis, Table
-from selfremaster.benchmarks.listening_answers import Rating
-from selfremaster.benchmarks.listening_screening import rules_in_words
-from selfremaster.benchmarks.listening_statistics import Comparison, Opinion, Preference
+from selfremaster.benchmarks.listening.analysis import Analysis, Table
+from selfremaster.benchmarks.listening.answers import Rating
+from selfremaster.benchmarks.listening.designs import Key
+from selfremaster.benchmarks.listening.screening import rules_in_words
+from selfremaster.benchmarks.listening.statistics import Comparison, Opinion, Preference
 from selfremaster.benchmarks.tables import markdown
 from selfremaster.core.files import write_atomically
 
@@ -35,7 +35,7 @@ SOURCES = {
 
 def write_report(analysis: Analysis, folder: Path) -> None:
     """Write report.md, results.csv and chart.png into a folder."""
-    from selfremaster.benchmarks.listening_charts import write_chart
+    from selfremaster.benchmarks.listening.charts import write_chart
 
     write_chart(analysis, folder / CHART_NAME)
     for name, text in ((TABLE_NAME, results_csv(analysis)), (REPORT_NAME, report(analysis))):

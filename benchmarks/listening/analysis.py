@@ -5,21 +5,21 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from selfremaster.benchmarks.listening import Key
-from selfremaster.benchmarks.listening_answers import (
+from selfremaster.benchmarks.listening.answers import (
     Rating,
     Skipped,
     find_files,
     ratings_of,
     read_sessions,
 )
-from selfremaster.benchmarks.listening_screening import (
+from selfremaster.benchmarks.listening.designs import Key
+from selfremaster.benchmarks.listening.screening import (
     Rules,
     Verdict,
     differences_of_repeats,
     screen,
 )
-from selfremaster.benchmarks.listening_statistics import (
+from selfremaster.benchmarks.listening.statistics import (
     Comparison,
     Opinion,
     Preference,

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import torch
 from torch import Generator, Tensor
 
-from selfremaster.benchmarks.degradation_peers import speech
+from selfremaster.benchmarks.degradations.peers import speech
 from selfremaster.benchmarks.tables import markdown
 from selfremaster.benchmarks.timing import (
     CRASHED,

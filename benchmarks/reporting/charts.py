@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from selfremaster.benchmarks.report_numbers import Findings
-from selfremaster.benchmarks.report_tables import Column, System, Table
-from selfremaster.benchmarks.report_words import number
+from selfremaster.benchmarks.reporting.numbers import Findings
+from selfremaster.benchmarks.reporting.tables import Column, System, Table
+from selfremaster.benchmarks.reporting.words import number
 from selfremaster.benchmarks.statistics import Interval
 
 LEFT, RIGHT = 36.0, 98.0  # per cent of the width: where the scale begins and ends

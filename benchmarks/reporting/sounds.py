@@ -9,10 +9,16 @@ from typing import NamedTuple
 from torch import Tensor
 
 from selfremaster.benchmarks.records import Result
-from selfremaster.benchmarks.report_audio import flac, liveliest, matching_gains, over, spectrograms
-from selfremaster.benchmarks.report_numbers import Findings, Loss
-from selfremaster.benchmarks.report_tables import Column, Key
-from selfremaster.benchmarks.report_words import cut, drawn, number
+from selfremaster.benchmarks.reporting.audio import (
+    flac,
+    liveliest,
+    matching_gains,
+    over,
+    spectrograms,
+)
+from selfremaster.benchmarks.reporting.numbers import Findings, Loss
+from selfremaster.benchmarks.reporting.tables import Column, Key
+from selfremaster.benchmarks.reporting.words import cut, drawn, number
 from selfremaster.core import audio
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.levels import resample

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from selfremaster.benchmarks.listening import (
+from selfremaster.benchmarks.listening.designs import (
     INVITATIONS_NAME,
     KEY_NAME,
     SITE_FORMAT,
@@ -24,17 +24,17 @@ from selfremaster.benchmarks.listening import (
     Material,
     Trial,
 )
-from selfremaster.benchmarks.listening_material import check_material
-from selfremaster.benchmarks.listening_plans import Playlist, plan, rows_of
-from selfremaster.benchmarks.listening_sounds import TONE_RATE, tones, write_sounds
+from selfremaster.benchmarks.listening.material import check_material
+from selfremaster.benchmarks.listening.plans import Playlist, plan, rows_of
+from selfremaster.benchmarks.listening.sounds import TONE_RATE, tones, write_sounds
 from selfremaster.core import audio
 from selfremaster.core.components import hint
 from selfremaster.core.errors import ExperimentError
 from selfremaster.core.files import write_atomically
 from selfremaster.core.jobs import check_writable
 
-PAGES = Path(__file__).parent / "pages"
-TEXTS = PAGES / "listen-texts.yaml"
+TEMPLATES = Path(__file__).with_name("templates")
+TEXTS = TEMPLATES / "texts.yaml"
 INDEX, SOUNDS = "index.html", "sounds"
 TONE_COUNTS = (2, 3, 4, 5)
 TONE_ROUNDS = 3  # attempts at counting
@@ -227,13 +227,13 @@ def _html(site: dict[str, Any], texts: dict[str, Any], settings: ListeningSettin
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
-    environment = Environment(loader=FileSystemLoader(PAGES), autoescape=True)
-    return environment.get_template("listen.html.j2").render(
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
+    return environment.get_template("page.html.j2").render(
         title=settings.title,
         language=settings.language,
         texts=texts,
-        style=Markup((PAGES / "listen.css").read_text(encoding="utf-8").rstrip()),
-        script=Markup((PAGES / "listen.js").read_text(encoding="utf-8").rstrip()),
+        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8").rstrip()),
+        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8").rstrip()),
         data=Markup(_script_json(site)),
         words=Markup(_script_json(texts)),
     )

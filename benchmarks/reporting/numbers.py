@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from selfremaster.benchmarks.grids import Grid
 from selfremaster.benchmarks.records import MetricNote, Outcome, Result
-from selfremaster.benchmarks.report_tables import (
+from selfremaster.benchmarks.reporting.tables import (
     GROUPS,
     Column,
     Direction,
@@ -23,7 +23,7 @@ from selfremaster.benchmarks.report_tables import (
     condition_table,
     group_of,
 )
-from selfremaster.benchmarks.report_words import decimals_for
+from selfremaster.benchmarks.reporting.words import decimals_for
 from selfremaster.core.components import describe
 from selfremaster.core.errors import ExperimentError
 

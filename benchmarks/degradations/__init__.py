@@ -1,0 +1,1 @@
+"""How fast degradations are and what memory they take, beside other packages."""

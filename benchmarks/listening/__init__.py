@@ -1,0 +1,1 @@
+"""Listening tests: pages for listeners, and what came of their answers."""
