@@ -229,6 +229,14 @@ class Vocoder(Component, nn.Module):
         """The wave that the speech features describe."""
         raise NotImplementedError
 
+    def own_losses(self, features: Tensor, wave: Tensor) -> Mapping[str, Tensor]:
+        """What the vocoder has to learn beside the sound, such as F0, by name; each a scalar.
+
+        Shape: features (batch, channels, frames) of the waves (batch, samples).
+        """
+        del features, wave
+        return {}
+
     def check(self, features: Tensor) -> None:
         """Raise `ComponentError` where a tensor is no features of the channels it was built for."""
         if features.ndim != 3 or features.shape[1] != self.channels:

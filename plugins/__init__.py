@@ -14,6 +14,7 @@ COMPONENTS = (
     ("vocoder", "griffin-lim", "selfremaster.plugins.vocoders.griffin_lim:GriffinLim"),
     ("vocoder", "hifigan", "selfremaster.plugins.vocoders.hifigan:HifiGan"),
     ("vocoder", "input-phase", "selfremaster.plugins.vocoders.input_phase:InputPhase"),
+    ("vocoder", "istft", "selfremaster.plugins.vocoders.istft:Istft"),
     ("vocoder", "world", "selfremaster.plugins.vocoders.world:World"),
     ("channel", "identity", "selfremaster.plugins.channels.identity:Identity"),
     ("channel", "unet1d", "selfremaster.plugins.channels.unet1d:UNet1d"),

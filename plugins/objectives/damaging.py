@@ -1,6 +1,5 @@
 """Chance of each item: what objectives draw is the same on one process and on several."""
 
-import torch
 from torch import Tensor
 
 from selfremaster.core.interfaces import Degradation, StepContext
@@ -16,10 +15,3 @@ def damaged(degradation: Degradation, clean: Tensor, model: Model, context: Step
     rate = model.sample_rate
     drawn = [degradation.draw(chance, rate) for chance in context.item_generators(len(clean))]
     return normalise_peak(degradation.apply(clean, drawn, rate), model.peak_db)
-
-
-def uniform(count: int, context: StepContext) -> Tensor:
-    """A number from 0 to 1 for each item, (batch,)."""
-    return torch.stack(
-        [torch.rand((), generator=chance) for chance in context.item_generators(count)]
-    )

@@ -68,6 +68,37 @@ def onsets(voiced: Tensor, hop_samples: int) -> Tensor:
     return functional.pad(begins[..., None], (0, hop_samples - 1)).flatten(1)
 
 
+def cycles(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
+    """How far each sample is from the nearest pulse of the voice, in cycles, -0.5 to 0.5.
+
+    The first sample is a pulse, and so is every one of ``starts``; finest around the pulses.
+
+    Shape: F0 (batch, samples), Hz; starts bool (batch, samples) -> (batch, samples).
+
+    >>> cycles(torch.full((1, 5), 1.0), 4)
+    tensor([[ 0.0000,  0.2500, -0.5000, -0.2500,  0.0000]])
+    """
+    step = (f0_hz / sample_rate * CYCLE).round().long()
+    before = step.cumsum(-1) - step
+    if starts is not None:
+        before = before - torch.where(starts, before, 0).cummax(dim=-1).values
+    phase: Tensor = ((before + CYCLE // 2) % CYCLE - CYCLE // 2).to(f0_hz) / CYCLE
+    return phase
+
+
+def swelling(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
+    """A raised cosine in each period of the voice, high around its pulses, of power 1.
+
+    Shape: as in `pulses`.
+
+    >>> swelling(torch.full((1, 4), 1.0), 4).square()
+    tensor([[2.6667, 0.6667, 0.0000, 0.6667]])
+    """
+    phase = cycles(f0_hz, sample_rate, starts)
+    risen: Tensor = (1 + torch.cos(2 * math.pi * phase)) / math.sqrt(1.5)
+    return risen
+
+
 def pulses(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
     """A pulse in each period of the voice, of power 1, with harmonics below half the rate only.
 
@@ -81,12 +112,7 @@ def pulses(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Ten
     >>> wave.square().mean().round(decimals=3), wave.argmax()
     (tensor(0.7500), tensor(0))
     """
-    step = (f0_hz / sample_rate * CYCLE).round().long()
-    before = step.cumsum(-1) - step
-    if starts is not None:
-        before = before - torch.where(starts, before, 0).cummax(dim=-1).values
-    # from half a cycle before a pulse to half a cycle after, finest around the pulse itself
-    phase = ((before + CYCLE // 2) % CYCLE - CYCLE // 2).to(f0_hz) / CYCLE
+    phase = cycles(f0_hz, sample_rate, starts)
     room = sample_rate / 2 / f0_hz
     highest = room.floor()
     sine = torch.sin(math.pi * phase)
@@ -150,3 +176,24 @@ def phase_matrix(size: int, order: int, alpha: float) -> Tensor:
     """
     omega = np.arange(size // 2 + 1) * 2 * math.pi / size
     return torch.from_numpy(-np.sin(np.arange(order + 1) * warp(omega, alpha)[:, None]))
+
+
+def minimum_phase(log_levels: Tensor) -> Tensor:
+    """The phase of the filter that has these magnitudes and answers as soon as it can, radians.
+
+    By folding the cepstrum, over as many samples as the bins have.
+
+    Shape: natural log of magnitudes (..., bins, frames) -> the same.
+    Source: Oppenheim and Schafer, "Discrete-time signal processing", chapter on the cepstrum.
+
+    >>> one_pole = 1 / (1 - 0.5 * torch.exp(-1j * torch.linspace(0, math.pi, 65)))[:, None]
+    >>> torch.allclose(minimum_phase(one_pole.abs().log()), one_pole.angle(), atol=1e-5)
+    True
+    """
+    bins = log_levels.shape[-2]
+    cepstrum = torch.fft.irfft(log_levels, n=2 * (bins - 1), dim=-2)
+    odd = torch.ones(2 * (bins - 1), 1, device=log_levels.device, dtype=log_levels.dtype)
+    odd[bins:] = -1
+    odd[0] = odd[bins - 1] = 0
+    phase: Tensor = torch.fft.rfft(cepstrum * odd, dim=-2).imag
+    return phase
