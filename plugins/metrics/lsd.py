@@ -6,20 +6,16 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from selfremaster.core.components import ComponentConfig
 from selfremaster.core.errors import ComponentError
-from selfremaster.core.interfaces import Metric, Policy
 from selfremaster.plugins.metrics.magnitudes import (
-    BandwidthSetting,
+    SpectralDistance,
+    SpectralDistanceConfig,
     bins_up_to,
     limit_hz,
-    loudest,
-    magnitudes,
 )
-from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, match_level, pair
 
 
-class LogSpectralDistanceConfig(ComponentConfig):
+class LogSpectralDistanceConfig(SpectralDistanceConfig):
     """Settings of `LogSpectralDistance`."""
 
     size: Annotated[int, Field(ge=16, le=65536, description="FFT and window, samples")] = 2048
@@ -27,16 +23,6 @@ class LogSpectralDistanceConfig(ComponentConfig):
     max_hz: Annotated[
         float | None, Field(gt=0, description="leave out what lies above, Hz; none: half the rate")
     ] = None
-    bandwidth: BandwidthSetting = "full"
-    floor_db: Annotated[
-        float,
-        Field(
-            ge=-200, lt=0, description="smallest magnitude, dB below the reference's loudest bin"
-        ),
-    ] = -80.0
-    match_level: Annotated[
-        bool, Field(description="give the estimate the RMS level of the reference first")
-    ] = True
 
     @model_validator(mode="after")
     def _check_hop(self) -> Self:
@@ -47,7 +33,7 @@ class LogSpectralDistanceConfig(ComponentConfig):
         return self
 
 
-class LogSpectralDistance(Metric):
+class LogSpectralDistance(SpectralDistance):
     """Hear how far the spectrum is from the clean one, in dB, in every bin and every frame.
 
     Mean over frames of the root of the mean over bins of (20 log10 |estimate| / |reference|)²,
@@ -75,28 +61,15 @@ class LogSpectralDistance(Metric):
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"lsd": "lower"}
     ideal: ClassVar[Mapping[str, float]] = {"lsd": 0.0}
 
-    def __init__(self, config: LogSpectralDistanceConfig) -> None:
-        super().__init__(config)
-        self.policy = Policy(gain="removed" if config.match_level else "counts")
-
-    def compute(
-        self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
-    ) -> dict[str, float]:
-        """The distance from the reference."""
-        heard, clean = pair(estimate, reference)
-        if not clean.any():
-            return {"lsd": NOT_A_NUMBER}
-        if self.config.match_level:
-            heard = match_level(heard, clean)
+    def distance(self, heard: Tensor, clean: Tensor, sample_rate: int) -> float:
+        """LSD, dB."""
         bins = self._bins(clean, sample_rate)
-        sizes = self.config.size, self.config.hop_samples
-        floor = loudest(clean, *sizes) * 10 ** (self.config.floor_db / 20)
         total, frames = 0.0, 0
-        for both in zip(magnitudes(heard, *sizes), magnitudes(clean, *sizes), strict=True):
-            one, other = (20 * part[:, :bins].clamp(min=floor).log10() for part in both)
+        for both in self.floored(heard, clean, bins, self.config.size, self.config.hop_samples):
+            one, other = (20 * part.log10() for part in both)
             total += float((one - other).square().mean(dim=1).sqrt().sum())
             frames += len(one)
-        return {"lsd": total / frames}
+        return total / frames
 
     def _bins(self, clean: Tensor, sample_rate: int) -> int:
         size, max_hz = self.config.size, self.config.max_hz

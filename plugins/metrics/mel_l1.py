@@ -8,34 +8,29 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from selfremaster.core.components import ComponentConfig, FeaturesSpec, default_part
-from selfremaster.core.interfaces import Features, Metric, Policy
+from selfremaster.core.components import FeaturesSpec, default_part
+from selfremaster.core.interfaces import Features
 from selfremaster.core.levels import peak_gain, resample
-from selfremaster.plugins.metrics.magnitudes import BandwidthSetting, limit_hz
-from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, match_level, pair
+from selfremaster.plugins.metrics.magnitudes import (
+    SpectralDistance,
+    SpectralDistanceConfig,
+    limit_hz,
+)
 
 PEAK_DB = -3.0
 FILLED_DB = 3.0  # by how much less a click fills a band that reaches beyond its end
 NEPERS_PER_DB = math.log(10) / 20
 
 
-class MelDistanceConfig(ComponentConfig):
+class MelDistanceConfig(SpectralDistanceConfig):
     """Settings of `MelDistance`."""
 
     features: Annotated[
         FeaturesSpec, Field(description="whose mel spectrogram is taken, at its own rate")
     ] = default_part("mel")
-    bandwidth: BandwidthSetting = "full"
-    floor_db: Annotated[
-        float,
-        Field(ge=-200, lt=0, description="smallest magnitude, dB below the reference's loudest"),
-    ] = -80.0
-    match_level: Annotated[
-        bool, Field(description="give the estimate the RMS level of the reference first")
-    ] = True
 
 
-class MelDistance(Metric):
+class MelDistance(SpectralDistance):
     """Hear how far the loudness of the bands of hearing is from the clean one, frame by frame.
 
     Mean over bands and frames of |difference| of the natural logarithms of the mel spectrograms,
@@ -64,21 +59,11 @@ class MelDistance(Metric):
     ideal: ClassVar[Mapping[str, float]] = {"mel-l1": 0.0}
 
     def __init__(self, config: MelDistanceConfig, features: Features) -> None:
-        super().__init__(config)
+        super().__init__(config, features.sample_rate)
         self.features = features
-        self.policy = Policy(
-            rate_hz=features.sample_rate, gain="removed" if config.match_level else "counts"
-        )
 
-    def compute(
-        self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
-    ) -> dict[str, float]:
-        """The distance from the reference."""
-        heard, clean = pair(estimate, reference)
-        if not clean.any():
-            return {"mel-l1": NOT_A_NUMBER}
-        if self.config.match_level:
-            heard = match_level(heard, clean)
+    def distance(self, heard: Tensor, clean: Tensor, sample_rate: int) -> float:
+        """The mean over bands and frames, nepers."""
         gain = peak_gain(float(clean.abs().max()), PEAK_DB)
         rate = self.features.sample_rate
         one, other = (
@@ -89,7 +74,7 @@ class MelDistance(Metric):
         highest_hz = limit_hz(self.config.bandwidth, clean, sample_rate)
         if highest_hz is not None:
             distances = distances[self._bands_up_to(highest_hz)]
-        return {"mel-l1": float(distances.mean())}
+        return float(distances.mean())
 
     def _log_mel(self, wave: Tensor) -> Tensor:
         """(samples,) -> (bands, frames)."""

@@ -1,45 +1,29 @@
 """Multi-resolution STFT distance, how far spectra of three sharpnesses are apart."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from selfremaster.core.components import ComponentConfig
-from selfremaster.core.interfaces import Metric, Policy
 from selfremaster.core.signals import hann_window
 from selfremaster.plugins.metrics.magnitudes import (
-    BandwidthSetting,
+    SpectralDistance,
+    SpectralDistanceConfig,
     bins_up_to,
     limit_hz,
-    loudest,
-    magnitudes,
 )
-from selfremaster.plugins.metrics.pairs import NOT_A_NUMBER, match_level, pair
 
 # FFT, hop and window in samples; of the paper, table 1
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 
 
-class MultiResolutionStftConfig(ComponentConfig):
+class MultiResolutionStftConfig(SpectralDistanceConfig):
     """Settings of `MultiResolutionStft`."""
 
-    bandwidth: BandwidthSetting = "full"
-    floor_db: Annotated[
-        float,
-        Field(
-            ge=-200, lt=0, description="smallest magnitude, dB below the reference's loudest bin"
-        ),
-    ] = -80.0
-    match_level: Annotated[
-        bool, Field(description="give the estimate the RMS level of the reference first")
-    ] = True
 
-
-class MultiResolutionStft(Metric):
+class MultiResolutionStft(SpectralDistance):
     """Hear how far the spectrum is from the clean one, in loud bins and in all, at three scales.
 
     For FFTs of 512, 1024 and 2048 samples the spectral convergence (the Frobenius norm of the
@@ -68,27 +52,16 @@ class MultiResolutionStft(Metric):
     directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"mr-stft": "lower"}
     ideal: ClassVar[Mapping[str, float]] = {"mr-stft": 0.0}
 
-    def __init__(self, config: MultiResolutionStftConfig) -> None:
-        super().__init__(config)
-        self.policy = Policy(gain="removed" if config.match_level else "counts")
-
-    def compute(
-        self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
-    ) -> dict[str, float]:
-        """The distance from the reference."""
-        heard, clean = pair(estimate, reference)
-        if not clean.any():
-            return {"mr-stft": NOT_A_NUMBER}
-        if self.config.match_level:
-            heard = match_level(heard, clean)
+    def distance(self, heard: Tensor, clean: Tensor, sample_rate: int) -> float:
+        """The mean over the three scales."""
         highest_hz = limit_hz(self.config.bandwidth, clean, sample_rate)
         distances = [
-            self._distance(heard, clean, sizes, bins_up_to(highest_hz, sizes[0], sample_rate))
+            self._at_scale(heard, clean, sizes, bins_up_to(highest_hz, sizes[0], sample_rate))
             for sizes in RESOLUTIONS
         ]
-        return {"mr-stft": sum(distances) / len(distances)}
+        return sum(distances) / len(distances)
 
-    def _distance(
+    def _at_scale(
         self, heard: Tensor, clean: Tensor, sizes: tuple[int, int, int], bins: int
     ) -> float:
         size, hop_samples, window_samples = sizes
@@ -96,11 +69,8 @@ class MultiResolutionStft(Metric):
         window = functional.pad(
             hann_window(window_samples, dtype=torch.float64), (missing // 2, missing - missing // 2)
         )
-        spectrum = size, hop_samples, window
-        floor = loudest(clean, *spectrum) * 10 ** (self.config.floor_db / 20)
         apart = whole = logarithms = count = 0.0
-        for both in zip(magnitudes(heard, *spectrum), magnitudes(clean, *spectrum), strict=True):
-            one, other = (part[:, :bins].clamp(min=floor) for part in both)
+        for one, other in self.floored(heard, clean, bins, size, hop_samples, window):
             apart += float((one - other).square().sum())
             whole += float(other.square().sum())
             logarithms += float((one.log() - other.log()).abs().sum())
