@@ -8,6 +8,7 @@ from selfremaster.core.hooks import Add, hookimpl
 COMPONENTS = (
     ("features", "mel", "selfremaster.plugins.features.mel:MelSpectrogram"),
     ("features", "source-filter", "selfremaster.plugins.features.source_filter:SourceFilter"),
+    ("analyzer", "convnext", "selfremaster.plugins.analyzers.convnext:ConvNext"),
     ("analyzer", "unet2d", "selfremaster.plugins.analyzers.unet2d:UNet2d"),
     ("analyzer", "unet2d-gst", "selfremaster.plugins.analyzers.style_tokens:UNet2dGst"),
     ("vocoder", "ddsp", "selfremaster.plugins.vocoders.ddsp:Ddsp"),

@@ -1,4 +1,4 @@
-"""A fast vocoder: a network at the frame rate filters pulses and noise, an inverse STFT joins them."""
+"""A fast vocoder: a network at the frame rate filters pulses and noise; an inverse STFT joins them."""
 
 import math
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.core.signals import hann_window
+from selfremaster.plugins.convnext import Trunk
 from selfremaster.plugins.features.source_filter import CENTRE_HZ
 from selfremaster.plugins.features.world import f0_track
 from selfremaster.plugins.vocoders.harmonic_noise import (
@@ -70,51 +71,6 @@ class IstftConfig(ComponentConfig):
                 f"f0_floor_hz={self.f0_floor_hz} must be below f0_ceil_hz={self.f0_ceil_hz}"
             )
         return self
-
-
-class Block(nn.Module):
-    """Hear the neighbours of each frame, channel by channel, then mix the channels.
-
-    Shape: (batch, width, frames) -> the same.
-    Source: ConvNeXt (Liu et al., 2022), along time as in Vocos (Siuzdak, 2023).
-    """
-
-    def __init__(self, width: int, inner: int, scale: float) -> None:
-        super().__init__()
-        self.along = nn.Conv1d(width, width, 7, padding=3, groups=width)
-        self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.rise = nn.Linear(width, inner)
-        self.fall = nn.Linear(inner, width)
-        self.scale = nn.Parameter(torch.full((width,), scale))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Add what the frame and its neighbours say."""
-        inside = self.norm(self.along(hidden).transpose(1, 2))
-        inside = self.fall(functional.gelu(self.rise(inside))) * self.scale
-        summed: Tensor = hidden + inside.transpose(1, 2)
-        return summed
-
-
-class Trunk(nn.Module):
-    """A stack of blocks between two layers, all at the frame rate.
-
-    Shape: (batch, given, frames) -> (batch, made, frames).
-    """
-
-    def __init__(self, given: int, width: int, inner: int, blocks: int, made: int) -> None:
-        super().__init__()
-        self.first = nn.Conv1d(given, width, 7, padding=3)
-        self.norm_first = nn.LayerNorm(width, eps=1e-6)
-        self.blocks = nn.Sequential(*(Block(width, inner, 1 / blocks) for _ in range(blocks)))
-        self.norm_last = nn.LayerNorm(width, eps=1e-6)
-        self.last = nn.Linear(width, made)
-
-    def forward(self, told: Tensor) -> Tensor:
-        """What the frames amount to."""
-        hidden = self.norm_first(self.first(told).transpose(1, 2)).transpose(1, 2)
-        hidden = self.norm_last(self.blocks(hidden).transpose(1, 2))
-        made: Tensor = self.last(hidden).transpose(1, 2)
-        return made
 
 
 class Istft(Vocoder):
