@@ -1,4 +1,4 @@
-"""A fast vocoder: a network at the frame rate filters pulses and noise; an inverse STFT joins them."""
+"""A fast vocoder: a network at the frame rate filters pulses and noise for an inverse STFT."""
 
 import math
 from collections.abc import Mapping
