@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import time
 from pathlib import Path
@@ -10,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from selfremaster.commands.options import Json, Overwrite, Quiet, Without
+from selfremaster.commands.options import Json, Overwrite, Quiet, Settings, Without
 from selfremaster.commands.terminal import (
     Bar,
     Interrupted,
+    hush_libraries,
     note,
     progress,
     say,
     say_json,
     say_table,
 )
-from selfremaster.commands.train import LOUD_LIBRARIES
 
 if TYPE_CHECKING:
     from selfremaster.benchmarks.benchmarking import Benchmark, Summary
@@ -48,15 +47,7 @@ def benchmark(
             show_default=False,
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="A.B=C",
-            help="Change a setting of the grid; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    settings: Settings = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -90,8 +81,7 @@ def benchmark(
     Speech is damaged, restored and measured as the grid says, and examples are kept to be heard.
     Exit code 1 where some files failed; they are named in the report. Ctrl-C keeps what is done.
     """
-    for name in LOUD_LIBRARIES:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    hush_libraries()
     from selfremaster.benchmarks import stores
     from selfremaster.benchmarks.benchmarking import Benchmark
     from selfremaster.benchmarks.grids import Grid

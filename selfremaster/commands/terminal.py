@@ -1,6 +1,7 @@
 """What commands print: results on stdout; progress, notes and failures on stderr."""
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ class Named(Protocol):
 Done = TypeVar("Done", bound=Named)
 
 WIDEST = 10_000  # columns: what is not read on a terminal is not folded
+LOUD_LIBRARIES = ("lightning", "lightning.fabric", "lightning.pytorch", "torch", "matplotlib")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -41,6 +43,12 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """A line beside the result, on stderr."""
     print(one_line(text), file=sys.stderr)
+
+
+def hush_libraries() -> None:
+    """Let the libraries that training needs tell nothing but errors."""
+    for name in LOUD_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def one_line(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import signal
 import threading
@@ -13,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from selfremaster.commands.options import Json, Quiet, Without
+from selfremaster.commands.options import Json, Quiet, Settings, Without
 from selfremaster.commands.terminal import (
     Bar,
     Interrupted,
+    hush_libraries,
     note,
     progress,
     say,
@@ -33,22 +33,13 @@ if TYPE_CHECKING:
 
 LINES_OF_A_RUN = 10  # where no progress bar can be seen
 BAR_SECONDS = 0.2  # between two updates of the bar
-LOUD_LIBRARIES = ("lightning", "lightning.fabric", "lightning.pytorch", "torch", "matplotlib")
 
 
 def train(
     experiment: Annotated[
         Path, typer.Argument(metavar="EXPERIMENT.yaml", help="What to learn, from what, and how.")
     ],
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="A.B=C",
-            help="Change a setting of the experiment; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    settings: Settings = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -77,8 +68,7 @@ def train(
 
     Ctrl-C keeps what is done, and --resume goes on from there.
     """
-    for name in LOUD_LIBRARIES:
-        logging.getLogger(name).setLevel(logging.ERROR)
+    hush_libraries()
     from selfremaster.core.checkpoints import checkpoint_step
     from selfremaster.core.experiments import Experiment
     from selfremaster.registry import runs
