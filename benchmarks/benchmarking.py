@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfremaster.benchmarks import engines, stores
-from selfremaster.benchmarks.engines import Engine, Report
+from selfremaster.benchmarks.engines import Engine, Limits, Report
 from selfremaster.benchmarks.metering import reason_of
 from selfremaster.benchmarks.planning import Cell, Plan
 from selfremaster.benchmarks.provenances import provenance_of
@@ -47,7 +47,10 @@ class Summary:
 
 
 class Benchmark:
-    """A planned benchmark in its folder; `run` does what is not done yet."""
+    """A planned benchmark in its folder, which is this process's own; `run` does what is left.
+
+    ``cell_minutes`` is the longest time of a cell (0: no limit), and none what `Limits` says.
+    """
 
     def __init__(
         self,
@@ -55,12 +58,14 @@ class Benchmark:
         *,
         engine: Engine = "local",
         jobs: int = 1,
+        cell_minutes: float | None = None,
         command: str = "",
         told: Told | None = None,
     ) -> None:
         self.plan = plan
         self.engine = engine
         self.jobs = jobs
+        self.limits = Limits(cell_minutes)
         self.command = command
         self.told = told or (lambda *_: None)
         self.finished: dict[str, Finished] = {}
@@ -95,7 +100,7 @@ class Benchmark:
             self._keep()
             failures = self._train(left)
             ready = [replace(cell, failure=failures.get(cell.address, "")) for cell in left]
-            for finished in engines.run_cells(ready, self.engine, self.jobs):
+            for finished in engines.run_cells(ready, self.engine, self.jobs, self.limits):
                 self.finished[finished.address] = finished
                 self._keep_now_and_then()
                 self.told(self.done, len(plan.cells), _named(plan.cells, finished.address))

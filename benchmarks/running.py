@@ -20,8 +20,9 @@ from selfremaster.benchmarks.machines import forget_peak_memory, peak_memory_byt
 from selfremaster.benchmarks.metering import measure, reason_of
 from selfremaster.benchmarks.planning import Cell
 from selfremaster.benchmarks.records import CellCost, Result
-from selfremaster.benchmarks.sounds import SOUNDS, Damage, Heard, KeepError, hear, put_sound
+from selfremaster.benchmarks.sounds import Damage, Heard, KeepError, hear, put_sound
 from selfremaster.benchmarks.stores import (
+    RESTORED,
     Finished,
     Restored,
     Restoring,
@@ -165,7 +166,7 @@ class _Work:
             return told._replace(reason=_without_folder(self.cell, reason_of(error)))
         if wrong := fault(given, heard.wave):
             return told._replace(reason=wrong)
-        stem = f"{SOUNDS}/restored/{self.cell.restoring}/{number:04d}-{_plain(piece.file)}"
+        stem = f"{RESTORED}/{self.cell.restoring}/{number:04d}-{_plain(piece.file)}"
         name = put_sound(self.cell.folder, stem, given.detach().cpu(), heard.sample_rate)
         return told._replace(sounds={**told.sounds, "restored": name})
 

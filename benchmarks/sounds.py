@@ -21,6 +21,8 @@ from selfremaster.core.parallel import one_thread
 from selfremaster.core.signals import fit_length
 
 SOUNDS = "sounds"
+DAMAGED = f"{SOUNDS}/damaged"
+CLEAN = f"{SOUNDS}/clean"
 MOST_CHANNELS = 8  # that FLAC holds
 HIGHEST_RATE = 655_350  # Hz, of FLAC
 LOG = ".json"
@@ -105,7 +107,7 @@ def keep_damaged(folder: Path, piece: Piece, damage: Damage) -> tuple[str, tuple
 
     Both files are written together, so that whoever finds the log finds the sound.
     """
-    stem = f"{SOUNDS}/damaged/{damage.address(piece)}"
+    stem = f"{DAMAGED}/{damage.address(piece)}"
     log = folder / f"{stem}{LOG}"
     try:
         known = json.loads(log.read_text(encoding="utf-8"))
@@ -125,12 +127,17 @@ def keep_damaged(folder: Path, piece: Piece, damage: Damage) -> tuple[str, tuple
     return name, drawn
 
 
+def clean_address(piece: Piece) -> str:
+    """Where the clean speech of a piece is kept."""
+    return address_of([piece.content(), piece.sample_rate])
+
+
 def keep_clean(folder: Path, piece: Piece) -> str:
     """The clean speech itself, or the clean original of a recording, brought to its rate.
 
     Raises `AudioError` where that is not the same speech.
     """
-    stem = f"{SOUNDS}/clean/{address_of([piece.content(), piece.sample_rate])}"
+    stem = f"{CLEAN}/{clean_address(piece)}"
     for suffix in (".flac", ".wav"):
         if (folder / f"{stem}{suffix}").is_file():
             return f"{stem}{suffix}"

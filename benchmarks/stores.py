@@ -1,7 +1,6 @@
 """What a benchmark keeps in its folder, so that nothing is done twice, whenever it is cut off."""
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +18,6 @@ from selfremaster.benchmarks.records import (
     Result,
     Scores,
 )
-from selfremaster.core.errors import ExperimentError
 from selfremaster.core.files import write_atomically
 
 if TYPE_CHECKING:
@@ -28,23 +26,9 @@ if TYPE_CHECKING:
 
 CELLS = "cells"
 COUNTS = "counts"
+RESTORED = "sounds/restored"
 RESTORED_NAME = "restored.json"
 SCORES_NAME = "scores.json"
-WRITTEN = (
-    CELLS,
-    COUNTS,
-    "features",
-    "recordings",
-    "runs",
-    "sounds",
-    COSTS_NAME,
-    GRID_NAME,
-    PROVENANCE_NAME,
-    RESULTS_NAME,
-    "report.md",
-    "report.html",
-)
-"""Everything that a benchmark puts into its folder."""
 
 
 class Restored(NamedTuple):
@@ -89,32 +73,6 @@ class Finished(NamedTuple):
         )
         results = (result.model_copy(update=names) for result in self.results)
         return self._replace(results=tuple(results), cost=cost)
-
-
-def prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Make sure that a folder is new, or a benchmark that is gone on with or done anew.
-
-    Raises `ExperimentError` for one that is neither.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ExperimentError(f"{folder}: is a file; name a folder for the benchmark")
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    if not (folder / GRID_NAME).is_file() or not (folder / CELLS).is_dir():
-        raise ExperimentError(f"{folder}: holds other things; name an empty or new folder")
-    if resume:
-        return
-    if not overwrite:
-        raise ExperimentError(
-            f"{folder}: holds a benchmark already; go on with --resume, begin anew with "
-            "--overwrite, or name another --output"
-        )
-    for name in WRITTEN:
-        path = folder / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def keep_grid(folder: Path, grid: "Grid") -> str:
@@ -190,10 +148,10 @@ def known_scores(folder: Path, restoring: str, files: int) -> list[dict[str, Sco
     """What was measured before of the restored files of a cell: for each file, maybe nothing."""
     try:
         given = json.loads(_scores_path(folder, restoring).read_text(encoding="utf-8"))["files"]
-        known = TypeAdapter(list[dict[str, dict[str, float | None]]]).validate_python(given)
+        known = TypeAdapter(list[dict[str, Scores]]).validate_python(given)
     except (OSError, ValueError, KeyError, TypeError):
         known = []
-    return [*known] if len(known) == files else [{} for _ in range(files)]
+    return known if len(known) == files else [{} for _ in range(files)]
 
 
 def forget_scores(folder: Path, restoring: str) -> None:
@@ -233,7 +191,7 @@ def _cell_path(folder: Path, address: str) -> Path:
 
 
 def _restored_path(folder: Path, restoring: str) -> Path:
-    return folder / "sounds" / "restored" / restoring / RESTORED_NAME
+    return folder / RESTORED / restoring / RESTORED_NAME
 
 
 def _scores_path(folder: Path, restoring: str) -> Path:

@@ -46,12 +46,12 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         try:
             os.replace(temporary, final)
         except OSError as error:
-            raise _cannot_write(wanted, error) from None
+            raise cannot_write(wanted, error) from None
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
-            raise _cannot_write(wanted, error) from None
+            raise cannot_write(wanted, error) from None
         raise
     with suppress(OSError):  # not every system can open a folder
         _force_to_disk(final.parent)
@@ -87,13 +87,13 @@ def write_together(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]
             with _ctrl_c_waits():
                 _change_names(temporaries, finals)
         except OSError as error:
-            raise _cannot_write(wanted[-1], error) from None
+            raise cannot_write(wanted[-1], error) from None
     except BaseException as error:
         for temporary in temporaries:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
-            raise _cannot_write(wanted[-1], error) from None
+            raise cannot_write(wanted[-1], error) from None
         raise
     for folder in dict.fromkeys(final.parent for final in finals):
         with suppress(OSError):  # not every system can open a folder
@@ -183,7 +183,7 @@ def _create_beside(wanted: Path, final: Path) -> Path:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise _cannot_write(wanted, error) from None
+        raise cannot_write(wanted, error) from None
     return temporary
 
 
@@ -195,7 +195,8 @@ def _force_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def _cannot_write(path: Path, error: OSError) -> SelfRemasterError:
+def cannot_write(path: Path, error: OSError) -> SelfRemasterError:
+    """What is said of a file or folder that cannot be written, and what to do."""
     reason = (error.strerror or str(error)).lower()
     advice = (
         "make room" if error.errno in OUT_OF_SPACE else "choose a folder that can be written to"

@@ -23,7 +23,7 @@ def leave_out_other_matters() -> None:
     benchmarking.write_report = lambda folder: (folder, "")
     running._counted = lambda *_: {}
     running.forget_peak_memory = lambda: None
-    engines._one_by_one = in_this_process
+    engines._beside = in_this_process
 
 
 class Moments:

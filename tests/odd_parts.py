@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from selfremaster.benchmarks import engines
+from selfremaster.benchmarks.engines import Limits
 from selfremaster.benchmarks.planning import Cell
 from selfremaster.benchmarks.stores import Finished
 from selfremaster.core import audio
@@ -22,6 +23,7 @@ SOURCE = '''
 import os
 import random
 import signal
+import time
 
 import torch
 
@@ -34,7 +36,7 @@ from selfremaster.core.interfaces import Metric, Restorer
 @hookimpl
 def register_components(add):
     for name in ("Half", "Broken", "Double", "Short", "Silent", "Nan", "Raising", "Ending",
-                 "Drawing", "Absent", "Flat", "Loud"):
+                 "Drawing", "Absent", "Flat", "Loud", "Hanging"):
         add("restorer", f"odd-{name.lower()}", f"odd_parts_plugin:{name}")
     add("restorer", "odd-gone", "there_is_no_such_module:Gone")
     for name in ("Shaky", "Missing", "Peak"):
@@ -116,6 +118,16 @@ class Ending(Restorer):
 
     def restore(self, wave, sample_rate, reference=None):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hanging(Restorer):
+    """Never ends, and notes which process that is."""
+
+    def restore(self, wave, sample_rate, reference=None):
+        with open(os.environ["ODD_PARTS_LOG"], "a") as opened:
+            opened.write(f"{os.getpid()} ")
+        while True:
+            time.sleep(1)
 
 
 class Drawing(Restorer):
@@ -201,8 +213,9 @@ def installed(folder: Path) -> Iterator[Path]:
     loaded_plugins.cache_clear()
 
 
-def in_this_process(cells: Sequence[Cell]) -> Iterator[Finished]:
+def in_this_process(cells: Sequence[Cell], jobs: int, limits: Limits) -> Iterator[Finished]:
     """Run cells without the process beside, which takes seconds to begin."""
+    del jobs, limits
     return (engines.run_cell(cell) for cell in cells)
 
 

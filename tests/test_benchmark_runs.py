@@ -1,11 +1,14 @@
 """Benchmarks: every cell once; what goes wrong is named, what is cut off is gone on with."""
 
 import json
+import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
+from concurrent import futures
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +23,13 @@ from selfremaster.benchmarks.provenances import provenance_of
 from selfremaster.benchmarks.records import Outcome as Kept
 from selfremaster.benchmarks.records import Result, read_outcome
 from selfremaster.core import audio
-from selfremaster.core.errors import ExperimentError, SelfRemasterError
+from selfremaster.core.errors import ExperimentError
 from selfremaster.registry.building import build
 from tests.cli import ROOT, Outcome, run
-from tests.ending import end_processes
 from tests.odd_parts import in_this_process, installed, write_grid, write_speech
 
 KILLS = 10
-ONE_BY_ONE = engines._one_by_one
+BESIDE = engines._beside
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,7 +39,7 @@ def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
         patch.setattr(running, "_counted", lambda restorer, rate: {"parameters": rate})
         patch.setattr(running, "forget_peak_memory", lambda: None)
-        patch.setattr(engines, "_one_by_one", in_this_process)
+        patch.setattr(engines, "_beside", in_this_process)
         yield
 
 
@@ -101,7 +103,9 @@ def test_a_benchmark_measures_what_it_keeps(speech: Path, tmp_path: Path) -> Non
     assert [note.directions for note in told.metrics] == [{"lsd": "lower"}, {"si-sdr": "higher"}]
 
 
-def test_chance_belongs_to_files_and_seeds(speech: Path, tmp_path: Path) -> None:
+def test_chance_belongs_to_files_and_seeds(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     grid = write_grid(
         tmp_path / "grid.yaml",
         speech,
@@ -110,7 +114,7 @@ def test_chance_belongs_to_files_and_seeds(speech: Path, tmp_path: Path) -> None
         seeds=[0, 1],
     )
     assert benchmark(grid, tmp_path / "one").code == 0
-    end_processes()
+    monkeypatch.setattr(engines, "_beside", BESIDE)
     assert benchmark(grid, tmp_path / "two", "--jobs", "2").code == 0
     assert lines(tmp_path / "one") == lines(tmp_path / "two")
     for name in ("sounds/damaged", "sounds/restored"):
@@ -248,37 +252,55 @@ def test_whatever_goes_wrong_is_named_and_the_rest_is_done(speech: Path, tmp_pat
     }
 
 
-def test_a_restorer_that_ends_its_process_is_a_failure(
+def test_a_restorer_that_ends_its_process_or_hangs_is_a_failure(
     speech: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    restorers = {"input": "input", "ending": "odd-ending", "loud": "odd-loud"}
-    grid = write_grid(tmp_path / "grid.yaml", speech, restorers=restorers)
+    restorers = {name: f"odd-{name}" for name in ("hanging", "ending", "loud")}
+    grid = write_grid(tmp_path / "grid.yaml", speech, restorers={**restorers, "input": "input"})
+    log, out = tmp_path / "processes", tmp_path / "out"
+    monkeypatch.setenv("ODD_PARTS_LOG", str(log))
+    monkeypatch.setattr(engines, "_beside", BESIDE)
+    hangs = {"hanging": 0.06}
+    monkeypatch.setattr(
+        engines.Limits, "seconds", lambda _, cell: hangs.get(cell.place.restorer, math.inf)
+    )
 
-    def ended(work: Any, cells: Any, jobs: int) -> Iterator[Any]:
-        yield work(cells[0])
-        try:
-            raise BrokenProcessPool
-        except BrokenProcessPool:
-            raise SelfRemasterError("a process was ended from outside") from None
+    def wait(tasks: Any, seconds: float | None, **more: Any) -> Any:
+        """Wait for the one that hangs to begin that, and only then for its time to be over."""
+        while not log.exists():
+            time.sleep(0.05)
+        return futures.wait(tasks, seconds, **more)
 
-    monkeypatch.setattr(engines, "spread", ended)
-    monkeypatch.setattr(engines, "_one_by_one", ONE_BY_ONE)
-    told = benchmark(grid, tmp_path / "out", "--jobs", "2", "--json")
-    assert (told.code, json.loads(told.out)["cells"]) == (1, 3)
+    monkeypatch.setattr(engines, "wait", wait)
+    told = benchmark(grid, out, "--jobs", "2", "--cell-minutes", "0.001", "--json")
+    assert (told.code, json.loads(told.out)["cells"]) == (1, 4)
     printed = capfd.readouterr()
     assert "by" not in printed.out
     assert {"by Python", "by a library"} <= {*printed.err.splitlines()}
-    found = results(tmp_path / "out")
+    found = results(out)
     assert "ended from outside" in found["ending", "ann/0.flac"].reason
+    assert found["hanging", "ann/0.flac"].reason == (
+        "took longer than 0.001 minutes and was ended; give it more by --cell-minutes, or 0 for "
+        "no limit"
+    )
     assert found["input", "bob/1.flac"].status == "ok"
     assert found["loud", "bob/1.flac"].status == "ok"
-    # one job is done beside this process too, whatever becomes of it
-    words = ("--resume", "--set", "restorers={ending: odd-ending}")
-    assert benchmark(grid, tmp_path / "out", *words).code == 1
-    assert "ended from outside" in results(tmp_path / "out")["ending", "bob/1.flac"].reason
+    assert "--cell-minutes 0.001" in read_outcome(out).provenance.command
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text()), 0)
+
+
+def test_a_cell_has_four_hours_or_thirty_times_its_sound(speech: Path, tmp_path: Path) -> None:
+    (cell, _) = plan(Grid.from_file(write_grid(tmp_path / "grid.yaml", speech)), tmp_path).cells
+    assert engines.Limits().seconds(cell) == 4 * 3600
+    (piece, *_) = cell.pieces
+    hour = piece._replace(samples=3600 * piece.sample_rate, channels=2)
+    assert engines.Limits().seconds(replace(cell, pieces=(hour, hour))) == 30 * 4 * 3600
+    assert engines.Limits(0.5).seconds(cell) == 30
+    assert math.isinf(engines.Limits(0).seconds(cell))
 
 
 def test_what_is_no_speech_is_left_out_by_name(speech: Path, tmp_path: Path) -> None:

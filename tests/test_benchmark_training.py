@@ -29,7 +29,7 @@ def _no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
     monkeypatch.setattr(running, "_counted", lambda *_: {})
     monkeypatch.setattr(running, "forget_peak_memory", lambda: None)
-    monkeypatch.setattr(engines, "_one_by_one", in_this_process)
+    monkeypatch.setattr(engines, "_beside", in_this_process)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -23,6 +23,7 @@ from selfremaster.commands.terminal import (
 
 if TYPE_CHECKING:
     from selfremaster.benchmarks.benchmarking import Benchmark, Summary
+    from selfremaster.benchmarks.outputs import Leftovers
     from selfremaster.benchmarks.planning import Plan
 
 LINE_SECONDS = 10  # between two lines on a long training run, where no bar can be seen
@@ -52,7 +53,7 @@ def benchmark(
         bool,
         typer.Option(
             "--resume",
-            help="Keep cells that are done, and restored sounds where only metrics have changed.",
+            help="Keep what is done; of metrics that are added, those alone are measured.",
         ),
     ] = False,
     engine: Annotated[
@@ -65,10 +66,29 @@ def benchmark(
     threads: Annotated[
         int, typer.Option("--threads", metavar="N", min=1, help="Threads of each cell.")
     ] = 1,
+    cell_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--cell-minutes",
+            metavar="N",
+            min=0,
+            help="End a cell (not a training run) that takes longer, as a failure; 0: no limit. "
+            "[default: 240, or 30 times as long as its sound]",
+            show_default=False,
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
             "--check", "--dry-run", help="Say what would be run and trained, and run nothing."
+        ),
+    ] = False,
+    sweep: Annotated[
+        bool,
+        typer.Option(
+            "--sweep",
+            help="At the end, delete what earlier grids left in the folder: cells, sounds, "
+            "training runs.",
         ),
     ] = False,
     overwrite: Overwrite = False,
@@ -81,8 +101,9 @@ def benchmark(
     Speech is damaged, restored and measured as the grid says, and examples are kept to be heard.
     Exit code 1 where some files failed; they are named in the report. Ctrl-C keeps what is done.
     """
+    began = time.monotonic()
     hush_libraries()
-    from selfremaster.benchmarks import stores
+    from selfremaster.benchmarks import outputs
     from selfremaster.benchmarks.benchmarking import Benchmark
     from selfremaster.benchmarks.grids import Grid
     from selfremaster.benchmarks.planning import plan
@@ -90,19 +111,26 @@ def benchmark(
 
     if engine not in ("local", "ray"):
         raise SelfRemasterError(f"no engine named {engine!r}; known: local, ray")
+    if check and sweep:
+        raise SelfRemasterError("--check runs nothing, and --sweep deletes; give one of them")
     place = _find(grid)
     folder = output or Path("runs") / f"benchmark-{place.stem}"
     found = plan(Grid.from_file(place, settings or ()), folder, threads)
     if check:
         _show_plan(found, as_json=as_json)
         return
-    stores.prepare(folder, resume=resume, overwrite=overwrite)
-    again = _command(grid, folder, settings or (), engine, jobs, threads, without or ())
-    with progress(quiet, "benchmark", len(found.cells)) as bar:
+    again = _command(
+        grid, folder, settings or (), engine, jobs, threads, cell_minutes, without or ()
+    )
+    with (
+        outputs.opened(folder, resume=resume, overwrite=overwrite),
+        progress(quiet, "benchmark", len(found.cells)) as bar,
+    ):
         work = Benchmark(
             found,
             engine="ray" if engine == "ray" else "local",
             jobs=jobs,
+            cell_minutes=cell_minutes,
             command=shlex.join(again),
             told=_Display(bar, quiet=quiet),
         )
@@ -113,11 +141,40 @@ def benchmark(
                 f"{work.done} of {len(found.cells)} cells are done, go on with: "
                 f"{shlex.join([*again, '--resume'])}"
             ) from None
+        left = outputs.leftovers(found)
+        if sweep:
+            left.delete()
+    ended = _End(time.monotonic() - began, left, swept=sweep)
     if as_json:
-        say_json(_as_json(work, summary))
+        say_json(_as_json(work, summary, ended))
     elif not quiet:
         _show(work, summary)
+        _say_end(summary, ended)
     _finish(summary)
+
+
+class _End(NamedTuple):
+    """What is told of a benchmark beside its results."""
+
+    seconds: float  # that all of it took
+    left: Leftovers  # of earlier grids
+    swept: bool
+
+
+def _say_end(summary: Summary, ended: _End) -> None:
+    """How long it took, and what earlier grids left behind."""
+    from selfremaster.benchmarks.reporting.words import counted, duration, memory
+
+    if ended.left.paths:
+        words = f"{counted(ended.left.cells, 'cell')} and "
+        words += f"{counted(ended.left.runs, 'training run')}, {memory(ended.left.size_bytes)}"
+        say(
+            f"deleted of earlier grids: {words}"
+            if ended.swept
+            else f"left of earlier grids: {words}; --resume --sweep deletes them"
+        )
+    files = f"{counted(summary.cells, 'cell')}, {counted(summary.files, 'file')}"
+    say(f"took {duration(ended.seconds)}: {files}")
 
 
 def _find(grid: Path) -> Path:
@@ -145,6 +202,7 @@ def _command(
     engine: str,
     jobs: int,
     threads: int,
+    cell_minutes: float | None,
     without: list[str] | tuple[str, ...],
 ) -> list[str]:
     """The words of this command, without those that say what to do with earlier results."""
@@ -154,6 +212,7 @@ def _command(
     words += ["--engine", engine] if engine != "local" else []
     words += ["--jobs", str(jobs)] if jobs != 1 else []
     words += ["--threads", str(threads)] if threads != 1 else []
+    words += ["--cell-minutes", f"{cell_minutes:g}"] if cell_minutes is not None else []
     return words + [word for name in without for word in ("--without", name)]
 
 
@@ -253,7 +312,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _as_json(work: Benchmark, summary: Summary) -> dict[str, Any]:
+def _as_json(work: Benchmark, summary: Summary, ended: _End) -> dict[str, Any]:
     return {
         "folder": summary.folder,
         "report": summary.report,
@@ -262,6 +321,13 @@ def _as_json(work: Benchmark, summary: Summary) -> dict[str, Any]:
         "files": summary.files,
         "failed": list(summary.failures),
         "left_out": list(summary.exclusions),
+        "seconds": round(ended.seconds, 3),
+        "earlier": {
+            "cells": ended.left.cells,
+            "training_runs": ended.left.runs,
+            "bytes": ended.left.size_bytes,
+            "deleted": ended.swept,
+        },
         "means": _means(work),
     }
 
