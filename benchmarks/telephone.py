@@ -242,11 +242,16 @@ def main(words: Sequence[str] | None = None) -> int:
     late_ms = 1000 * found.lag_samples / RATE_HZ
     word = "late" if late_ms >= 0 else "early"
     print(f"the telephone version is {abs(late_ms):.2f} ms {word}, which is taken out{turned}")
-    for line in found.left_out[:SHOWN]:
-        print(f"left out: {line}")
-    if len(found.left_out) > SHOWN:
-        print(f"and {len(found.left_out) - SHOWN} more")
+    say_left_out(found.left_out)
     return 0
+
+
+def say_left_out(lines: Sequence[str]) -> None:
+    """Name a few of the files that are not used, and count the others."""
+    for line in lines[:SHOWN]:
+        print(f"left out: {line}")
+    if len(lines) > SHOWN:
+        print(f"and {len(lines) - SHOWN} more")
 
 
 if __name__ == "__main__":
