@@ -17,7 +17,12 @@ from selfremaster.benchmarks.provenances import provenance_of
 from selfremaster.benchmarks.records import Provenance
 from selfremaster.benchmarks.sounds import KeepError
 from selfremaster.benchmarks.stores import Finished
-from selfremaster.benchmarks.training_runs import RunPlan, Trained, trained_before
+from selfremaster.benchmarks.training_runs import (
+    RunPlan,
+    Trained,
+    trained_before,
+    training_failed,
+)
 from selfremaster.benchmarks.training_speech import make_speech
 
 if TYPE_CHECKING:
@@ -178,8 +183,7 @@ class Benchmark:
         return next((spoiled[address] for address in run.speech if address in spoiled), "")
 
     def _failure(self, address: str) -> str:
-        run = self.plan.runs[address]
-        return f"training run {run.name} failed: {self.trained[address].failure}"
+        return training_failed(self.plan.runs[address], self.trained[address].failure)
 
     def _report(self, run: RunPlan) -> Report:
         def report(progress: "Progress") -> None:

@@ -234,7 +234,7 @@ def _ray(jobs: int) -> Iterator[Any]:
         import ray
     except ImportError:
         raise ComponentError(
-            "--engine ray needs the package ray; install selfremaster[ray]"
+            "--engine ray needs the package ray; pip install 'selfremaster[ray]'"
         ) from None
     if ray.is_initialized():
         yield ray

@@ -135,6 +135,15 @@ class _NoNumberError(Exception):
     """Why a metric gives nothing, in a line."""
 
 
+def no_reference(why: str) -> str:
+    """Why a metric that compares gives nothing.
+
+    >>> no_reference("it was lost"), no_reference("")
+    ('no reference: it was lost', 'no reference')
+    """
+    return f"{NO_REFERENCE}: {why}" if why else NO_REFERENCE
+
+
 def _own_scores(meter: Meter, sounds: Sounds, why: str) -> Scores:
     """The numbers of a metric by its own names; raises `_NoNumberError`."""
     metric = _built(meter.text, meter.spec.model_dump_json(), id(current()))
@@ -142,7 +151,7 @@ def _own_scores(meter: Meter, sounds: Sounds, why: str) -> Scores:
         raise _NoNumberError(metric)
     wave, sample_rate, reference = sounds()
     if metric.needs_reference and reference is None:
-        raise _NoNumberError(f"{NO_REFERENCE}: {why}" if why else NO_REFERENCE)
+        raise _NoNumberError(no_reference(why))
     try:
         return _of_channels(metric, wave, sample_rate, reference)
     except (Exception, SystemExit) as error:

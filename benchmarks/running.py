@@ -20,7 +20,14 @@ from selfremaster.benchmarks.machines import forget_peak_memory, peak_memory_byt
 from selfremaster.benchmarks.metering import measure, reason_of
 from selfremaster.benchmarks.planning import Cell
 from selfremaster.benchmarks.records import CellCost, Result
-from selfremaster.benchmarks.sounds import Damage, Heard, KeepError, hear, put_sound
+from selfremaster.benchmarks.sounds import (
+    Damage,
+    Heard,
+    KeepError,
+    hear,
+    put_sound,
+    untold,
+)
 from selfremaster.benchmarks.stores import (
     RESTORED,
     Finished,
@@ -160,6 +167,8 @@ class _Work:
         told = Restored(
             drawn=heard.drawn, sounds=dict(heard.sounds), no_reference=heard.no_reference
         )
+        if self.restorer.needs_reference and heard.reference is None:
+            return told._replace(reason=untold(heard.no_reference))
         try:
             given = self._run(piece, heard)
         except (Exception, SystemExit) as error:

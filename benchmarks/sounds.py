@@ -145,7 +145,41 @@ def keep_clean(folder: Path, piece: Piece) -> str:
     return put_sound(folder, stem, wave, piece.sample_rate)
 
 
-def _original(piece: Piece, path: Path) -> Tensor:
+def no_original(piece: Piece, *, damaged: bool) -> str | None:
+    """Why there is no clean original to compare with, as far as lengths tell; none: there is one.
+
+    ``damaged`` says that the benchmark damages the piece itself, whose original it then is.
+    """
+    if piece.clean is None:
+        return None if damaged else piece.no_clean
+    try:
+        _look_at(piece, piece.clean)
+    except AudioError as error:
+        return _of_original(piece, error)
+    return None
+
+
+def _of_original(piece: Piece, error: AudioError) -> str:
+    return str(error).replace(f"{piece.clean}: ", "")
+
+
+def untold(why: str) -> str:
+    """Why a restorer that is told the clean original cannot restore.
+
+    >>> untold("")
+    'is told the clean original, and there is none; leave it out here, or give the corpus clean'
+    """
+    given = f": {why}" if why else "; leave it out here, or give the corpus clean"
+    return f"is told the clean original, and there is none{given}"
+
+
+def nothing_clean(why: str) -> str:
+    """Why nothing can be transferred."""
+    return f"nothing clean to put the sound onto: {why or NO_REFERENCE}"
+
+
+def _look_at(piece: Piece, path: Path) -> AudioInfo:
+    """Make sure that an original is of the same speech."""
     info: AudioInfo = audio.inspect(path)
     whole = audio.inspect(piece.path)
     if abs(info.seconds - whole.seconds) > MOST_APART_SECONDS:
@@ -157,6 +191,11 @@ def _original(piece: Piece, path: Path) -> Tensor:
         raise AudioError(
             f"its clean original has {info.channels} channels and it has {piece.channels}"
         )
+    return info
+
+
+def _original(piece: Piece, path: Path) -> Tensor:
+    info = _look_at(piece, path)
     wanted = -(-piece.samples * info.sample_rate // piece.sample_rate)
     wave, _ = audio.read(path, samples=wanted)
     at_rate = audio.resample(wave, info.sample_rate, piece.sample_rate)
@@ -175,11 +214,11 @@ def hear(folder: Path, piece: Piece, damage: Damage, task: str) -> Heard:
         try:
             clean_name = keep_clean(folder, piece)
         except AudioError as error:
-            reason = str(error).replace(f"{piece.clean}: ", "")
+            reason = _of_original(piece, error)
     names: dict[str, str] = {"input": damaged_name}
     if task == "transfer":
         if clean_name is None:
-            raise AudioError(f"nothing clean to put the sound onto: {reason or NO_REFERENCE}")
+            raise AudioError(nothing_clean(reason))
         names = {"input": clean_name, "reference": damaged_name}
     elif clean_name is not None:
         names["reference"] = clean_name

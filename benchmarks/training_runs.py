@@ -99,6 +99,11 @@ def train_run(plan: RunPlan, report: "Callable[[Progress], None] | None" = None)
     return trained_before(plan) or Trained(plan.address, "left no bundle behind")
 
 
+def training_failed(run: RunPlan, why: str) -> str:
+    """What is said of all that starts from a run that has failed."""
+    return f"training run {run.name} failed: {why}"
+
+
 def _forget_other_places(plan: RunPlan) -> None:
     """Begin anew where a half-trained run learned the same from elsewhere: folders were moved.
 

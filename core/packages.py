@@ -11,11 +11,11 @@ def require(package: str, extra: str | None = None) -> Any:
 
     >>> require("a_package_that_is_nowhere", "metrics")
     Traceback (most recent call last):
-    selfremaster.core.errors.ComponentError: needs the package a_package_that_is_nowhere; install...
+    selfremaster.core.errors.ComponentError: needs the package a_package_that_is_nowhere; pip in...
     """
     try:
         return import_module(package)
     except ImportError as error:
         missing = getattr(error, "name", None) or package
-        remedy = f"install selfremaster[{extra}]" if extra else f"pip install {missing}"
+        remedy = f"pip install 'selfremaster[{extra}]'" if extra else f"pip install {missing}"
         raise ComponentError(f"needs the package {missing}; {remedy}") from error

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,27 @@ def train(
             f"{folder}: holds a run already; go on with --resume or name another folder"
         )
     resolved = resolve(start_everything_from(experiment, init) if init else experiment)
+    model, objective = _model_and_objective(resolved)
+    hashes = start_from_bundles(model, resolved)
+    data = _data(resolved, objective, model.features, {"start": hashes}, told)
+    return Trainer(resolved, model, objective, data, folder, report).run(resume=resume)
+
+
+def check_parts(experiment: Experiment, later: Collection[str] = ()) -> None:
+    """Raise what `train` would raise before it reads any speech.
+
+    ``later`` holds the bundles to start from that are not there yet, and will be.
+    """
+    resolved = resolve(experiment)
+    model, _ = _model_and_objective(resolved)
+    start = {
+        module: reference for module, reference in resolved.start.items() if reference not in later
+    }
+    start_from_bundles(model, resolved.model_copy(update={"start": start}))
+
+
+def _model_and_objective(resolved: Experiment) -> tuple[Model, Objective]:
+    """The model with fresh weights and its objective, checked to fit each other."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(resolved.seed + 1)
         objective: Objective = build("objective", resolved.objective)
@@ -70,9 +91,7 @@ def train(
     model = assemble(resolved)
     _check_modules(resolved, model, objective)
     _check_rates(model, objective)
-    hashes = start_from_bundles(model, resolved)
-    data = _data(resolved, objective, model.features, {"start": hashes}, told)
-    return Trainer(resolved, model, objective, data, folder, report).run(resume=resume)
+    return model, objective
 
 
 def start_everything_from(experiment: Experiment, reference: str) -> Experiment:

@@ -589,7 +589,7 @@ def test_without_ray_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "ray", None)
     grid = write_grid(tmp_path / "grid.yaml", speech)
     told = benchmark(grid, tmp_path / "out", "--engine", "ray")
-    assert "--engine ray needs the package ray; install selfremaster[ray]" in told.error
+    assert "--engine ray needs the package ray; pip install 'selfremaster[ray]'" in told.error
     assert "no engine named 'rai'" in benchmark(grid, tmp_path / "out", "--engine", "rai").error
 
 

@@ -261,7 +261,7 @@ def test_a_missing_package_is_named(
     name: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    words = f"^metric {name}: needs the package {package}; install selfremaster\\[metrics\\]$"
+    words = f"^metric {name}: needs the package {package}; pip install 'selfremaster\\[metrics\\]'$"
     with pytest.raises(ComponentError, match=words):
         sr.build("metric", name)
 

@@ -128,7 +128,7 @@ def test_a_missing_package_is_named_with_its_extra(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, PEERS[name], None)
-    words = rf"^restorer {name}: needs the package {PEERS[name]}; install selfremaster\[peers\]$"
+    words = rf"^restorer {name}: needs the package {PEERS[name]}; pip install 'selfremaster\[peers\]'$"
     with pytest.raises(ComponentError, match=words) as caught:
         sr.build("restorer", name)
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)

@@ -83,7 +83,7 @@ def _binding() -> Any:
     if found is None or not found.submodule_search_locations:
         absent = ModuleNotFoundError(f"No module named {PACKAGE!r}", name=PACKAGE)
         raise ComponentError(
-            f"needs the package {PACKAGE}; install selfremaster[{EXTRA}]"
+            f"needs the package {PACKAGE}; pip install 'selfremaster[{EXTRA}]'"
         ) from absent
     path = Path(found.submodule_search_locations[0]) / "rnnoise.py"
     spec = spec_from_file_location(f"_{PACKAGE}_binding", path)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
 
+from selfremaster.commands.benchmark_texts import End, as_plain, finish, show, show_plan
 from selfremaster.commands.options import Json, Overwrite, Quiet, Settings, Without
 from selfremaster.commands.terminal import (
     Bar,
@@ -16,18 +17,10 @@ from selfremaster.commands.terminal import (
     hush_libraries,
     note,
     progress,
-    say,
     say_json,
-    say_table,
 )
 
-if TYPE_CHECKING:
-    from selfremaster.benchmarks.benchmarking import Benchmark, Summary
-    from selfremaster.benchmarks.outputs import Leftovers
-    from selfremaster.benchmarks.planning import Plan
-
 LINE_SECONDS = 10  # between two lines on a long training run, where no bar can be seen
-SHOWN_FAILURES = 10
 SUITES = "selfremaster.benchmarks"
 
 
@@ -80,7 +73,9 @@ def benchmark(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", "--dry-run", help="Say what would be run and trained, and run nothing."
+            "--check",
+            "--dry-run",
+            help="Say what would be run, trained and fail, and what is missing; run nothing.",
         ),
     ] = False,
     sweep: Annotated[
@@ -99,7 +94,8 @@ def benchmark(
     """Compare restorers, and write a report.
 
     Speech is damaged, restored and measured as the grid says, and examples are kept to be heard.
-    Exit code 1 where some files failed; they are named in the report. Ctrl-C keeps what is done.
+    Exit code 1 where some files failed, or with --check would fail; the report names them.
+    Ctrl-C keeps what is done.
     """
     began = time.monotonic()
     hush_libraries()
@@ -117,7 +113,9 @@ def benchmark(
     folder = output or Path("runs") / f"benchmark-{place.stem}"
     found = plan(Grid.from_file(place, settings or ()), folder, threads)
     if check:
-        _show_plan(found, as_json=as_json)
+        from selfremaster.benchmarks.checking import findings
+
+        show_plan(found, findings(found), as_json=as_json)
         return
     again = _command(
         grid, folder, settings or (), engine, jobs, threads, cell_minutes, without or ()
@@ -144,37 +142,12 @@ def benchmark(
         left = outputs.leftovers(found)
         if sweep:
             left.delete()
-    ended = _End(time.monotonic() - began, left, swept=sweep)
+    ended = End(time.monotonic() - began, left, swept=sweep)
     if as_json:
-        say_json(_as_json(work, summary, ended))
+        say_json(as_plain(work, summary, ended))
     elif not quiet:
-        _show(work, summary)
-        _say_end(summary, ended)
-    _finish(summary)
-
-
-class _End(NamedTuple):
-    """What is told of a benchmark beside its results."""
-
-    seconds: float  # that all of it took
-    left: Leftovers  # of earlier grids
-    swept: bool
-
-
-def _say_end(summary: Summary, ended: _End) -> None:
-    """How long it took, and what earlier grids left behind."""
-    from selfremaster.benchmarks.reporting.words import counted, duration, memory
-
-    if ended.left.paths:
-        words = f"{counted(ended.left.cells, 'cell')} and "
-        words += f"{counted(ended.left.runs, 'training run')}, {memory(ended.left.size_bytes)}"
-        say(
-            f"deleted of earlier grids: {words}"
-            if ended.swept
-            else f"left of earlier grids: {words}; --resume --sweep deletes them"
-        )
-    files = f"{counted(summary.cells, 'cell')}, {counted(summary.files, 'file')}"
-    say(f"took {duration(ended.seconds)}: {files}")
+        show(work, summary, ended)
+    finish(summary)
 
 
 def _find(grid: Path) -> Path:
@@ -233,118 +206,3 @@ class _Display:
             note(f"{done} of {total} cells: {detail}")
             self._told = time.monotonic()
         self._done = done
-
-
-def _show_plan(plan: Plan, *, as_json: bool) -> None:
-    """Every cell, and what would be trained."""
-    cells = [
-        {**cell.place._asdict(), "files": len(cell.pieces), "cell": cell.address}
-        for cell in plan.cells
-    ]
-    runs = [
-        {"run": run.name, "experiment": run.address, "steps": run.experiment.train.steps}
-        for run in plan.runs.values()
-    ]
-    if as_json:
-        say_json({"cells": cells, "runs": runs, "exclusions": plan.exclusions})
-        return
-    headings = ["condition", "corpus", "#seed", "restorer", "#files", "cell"]
-    say_table(headings, [[str(value) for value in cell.values()] for cell in cells])
-    if runs:
-        say_table(
-            ["run", "experiment", "#steps"], [[str(one) for one in run.values()] for run in runs]
-        )
-    for line in plan.exclusions:
-        say(f"left out: {line}")
-    say(f"{len(cells)} cells, {plan.files} files, {len(runs)} training runs")
-
-
-def _means(work: Benchmark) -> list[dict[str, Any]]:
-    """For each condition and restorer the mean of every number, over all corpora and seeds."""
-    groups: dict[tuple[str, str], list[Any]] = {}
-    for cell in work.placed():
-        for result in cell.results:
-            groups.setdefault((result.condition, result.restorer), []).append(result)
-    rows = []
-    for (condition, restorer), results in groups.items():
-        done = [result for result in results if result.status == "ok"]
-        names = list(dict.fromkeys(name for result in done for name in result.scores))
-        means = {}
-        for name in names:
-            known = [one.scores[name] for one in done if one.scores.get(name) is not None]
-            means[name] = sum(known) / len(known) if known else None
-        failed = len(results) - len(done)
-        rows.append(
-            {
-                "condition": condition,
-                "restorer": restorer,
-                "files": len(done),
-                "failed": failed,
-                "means": means,
-            }
-        )
-    return rows
-
-
-def _show(work: Benchmark, summary: Summary) -> None:
-    rows = _means(work)
-    names = list(dict.fromkeys(name for row in rows for name in row["means"]))
-    headings = ["condition", "restorer", *(f"#{name}" for name in names), "#files", "#failed"]
-    say_table(
-        headings,
-        [
-            [
-                row["condition"],
-                row["restorer"],
-                *(_number(row["means"].get(name)) for name in names),
-                str(row["files"]),
-                str(row["failed"]),
-            ]
-            for row in rows
-        ],
-    )
-    say(f"results: {summary.folder / 'results.jsonl'}")
-    if summary.report:
-        say(f"report: {summary.report}, {summary.report.with_suffix('.html')}")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _as_json(work: Benchmark, summary: Summary, ended: _End) -> dict[str, Any]:
-    return {
-        "folder": summary.folder,
-        "report": summary.report,
-        "html": summary.report and summary.report.with_suffix(".html"),
-        "cells": summary.cells,
-        "files": summary.files,
-        "failed": list(summary.failures),
-        "left_out": list(summary.exclusions),
-        "seconds": round(ended.seconds, 3),
-        "earlier": {
-            "cells": ended.left.cells,
-            "training_runs": ended.left.runs,
-            "bytes": ended.left.size_bytes,
-            "deleted": ended.swept,
-        },
-        "means": _means(work),
-    }
-
-
-def _finish(summary: Summary) -> None:
-    """End with exit code 1 where something failed, and say what."""
-    if summary.complete:
-        return
-    for line in summary.exclusions:
-        note(f"left out: {line}")
-    for line in summary.failures[:SHOWN_FAILURES]:
-        note(f"failed: {line}")
-    more = len(summary.failures) - SHOWN_FAILURES
-    if more > 0:
-        note(f"and {more} more, which the report names")
-    if summary.report_failure:
-        note(f"no report: {summary.report_failure}")
-    if summary.failures:
-        note(f"error: {len(summary.failures)} of {summary.files} files failed")
-    raise typer.Exit(1)
