@@ -209,6 +209,9 @@ class Vocoder(Component, nn.Module):
     describes the sound around sample k * hop_samples, so that the caller only cuts the end off.
     ``source`` (batch, samples) is the degraded wave, for vocoders that use it; those that cannot
     do without say ``needs_source = True`` and raise `ComponentError` when it is missing.
+    Those that speak only in part say ``needs_filling = True`` and take a third argument,
+    ``filling`` (batch, samples): the wave that the model's own vocoder speaks from the same
+    features. They can be the output of a model, never its vocoder.
     ``differentiable`` says whether gradients reach the features, which learning needs.
     ``default_features`` is what it is built for where nobody says which.
     """
@@ -216,6 +219,7 @@ class Vocoder(Component, nn.Module):
     kind = "vocoder"
     default_features: ClassVar[str] = "mel"
     needs_source: ClassVar[bool] = False
+    needs_filling: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
 
     def __init__(self, config: ComponentConfig, features: Features) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from selfremaster.core.errors import AudioError, BundleError
+from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, Features, Vocoder
 from selfremaster.core.levels import normalise_peak, resample
 from selfremaster.core.signals import fit_length
@@ -28,7 +28,8 @@ class Model(nn.Module):
     ``name`` is that of the experiment that made it.
     ``analyzer`` and ``channel`` are missing in a model that is a vocoder alone. ``output`` is the
     vocoder that speaks when a recording is restored, where it is another one than the vocoder that
-    the model learned with.
+    the model learned with. Raises `ComponentError` for a vocoder that speaks only in part, which
+    can but be the output.
     """
 
     def __init__(
@@ -42,6 +43,12 @@ class Model(nn.Module):
         name: str = "",
     ) -> None:
         super().__init__()
+        if vocoder.needs_filling:
+            raise ComponentError(
+                f"vocoder {type(vocoder).__name__} speaks only in part, what it lacks another one "
+                "must speak; make it the output of a model (model.output, or restore --vocoder) "
+                "whose vocoder speaks alone, such as hifigan"
+            )
         self.name = name
         self.features = features
         self.vocoder = vocoder
@@ -105,20 +112,34 @@ class Model(nn.Module):
     def restore_segment(self, wave: Tensor) -> Tensor:
         """Restore degraded waves at the model's rate and level, (batch, samples) -> the same."""
         speech = self.features.complete(self.predict(wave), wave)
-        return self.speak(speech, wave, self.output or self.vocoder)
+        return self.speak(speech, wave, self.output)
 
     def speak(self, speech: Tensor, source: Tensor, vocoder: Vocoder | None = None) -> Tensor:
-        """The wave of the speech features, as long as the source, (batch, samples)."""
-        wave = (vocoder or self.vocoder)(speech, source)
-        return fit_length(wave, source.shape[-1])
+        """The wave of the speech features, as long as the source, (batch, samples).
 
-    def restore(self, wave: Wave, sample_rate: int) -> Wave:
+        By default the model's own vocoder speaks, which also fills in for one that speaks in part.
+        """
+        speaker = vocoder or self.vocoder
+        given = [speech, source]
+        if speaker.needs_filling:
+            given.append(self.speak(speech, source))
+        return fit_length(speaker(*given), source.shape[-1])
+
+    def restore(self, wave: Wave, sample_rate: int, strength: float = 1.0) -> Wave:
         """Restore a recording: same shape, length, rate, type and level as what was given.
+
+        Strength 0 is the recording to the last bit, 1 the restored sound, and between them lies
+        what goes so far from one to the other, in dB.
 
         Shape: (samples,) or (channels, samples), floating point, full scale = 1, rate in Hz.
         Raises `AudioError` for another shape or type, for samples that are no numbers, and for an
-        empty wave.
+        empty wave; `ComponentError` for a strength outside 0 to 1.
         """
+        check_dry_wet(strength)
+        if strength < 1:
+            from selfremaster.core import transferring  # which imports this module
+
+            return transferring.put_on(self.restore, wave, sample_rate, strength)
         return self.through(self.restore_segment, wave, sample_rate)
 
     def copy_synthesis(self, wave: Wave, sample_rate: int) -> Wave:
@@ -181,6 +202,14 @@ class Model(nn.Module):
         if isinstance(wave, np.ndarray):
             return result.numpy().astype(wave.dtype)
         return result.to(wave.device)
+
+
+def check_dry_wet(strength: float) -> None:
+    """Raise `ComponentError` for a strength of restoring outside 0 to 1."""
+    if not 0 <= strength <= 1:
+        raise ComponentError(
+            f"strength {strength:g}: give 0 (the recording as it is) to 1 (restored altogether)"
+        )
 
 
 def check_wave(wave: Tensor | np.ndarray) -> Tensor:

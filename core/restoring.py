@@ -16,7 +16,7 @@ from selfremaster.core.files import write_atomically
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
-from selfremaster.core.models import Model
+from selfremaster.core.models import Model, check_dry_wet
 from selfremaster.core.profiles import ChannelProfile
 
 PICTURE_SUFFIX = ".png"
@@ -50,6 +50,7 @@ class _Wanted(NamedTuple):
     references: Mapping[Path, Path]
     redegraded: Mapping[Path, Path]
     profile: ChannelProfile | None
+    strength: float
 
 
 def restore_files(
@@ -61,21 +62,25 @@ def restore_files(
     references: Mapping[Path, Path] | None = None,
     redegraded: Mapping[Path, Path] | None = None,
     profile: ChannelProfile | None = None,
+    strength: float = 1.0,
 ) -> Iterator[Restored | Failure]:
     """Restore one file after another, and give what came of each.
 
     A result has the rate, channels, length, level and kind of samples of its recording.
     ``references`` (source -> clean original) are what the metrics compare with. ``redegraded``
     (source -> another target) is where the restored speech goes with its sound put back, that of
-    the recording itself or of the profile; the metrics compare it with the recording.
+    the recording itself or of the profile; the metrics compare it with the recording. ``strength``
+    goes from the recording, 0, to the restored sound, 1.
 
     Raises `BundleError` at once for a model that cannot do it, and `ComponentError` for a metric
-    that needs a reference where there is none; what concerns one file is a `Failure`.
+    that needs a reference where there is none and for a strength outside 0 to 1; what concerns one
+    file is a `Failure`.
     """
     if model.analyzer is None:
         raise BundleError(
             "this model is a vocoder alone: it has no analysis module to restore with"
         )
+    check_dry_wet(strength)
     if redegraded:
         transferring.check_channel(model)
         if profile is not None:
@@ -85,7 +90,7 @@ def restore_files(
         job.source in known for job in planned
     ):
         raise ComponentError("these metrics compare with a clean original; give --reference")
-    wanted = _Wanted(pictures, tuple(metrics), known, redegraded or {}, profile)
+    wanted = _Wanted(pictures, tuple(metrics), known, redegraded or {}, profile, strength)
     return jobs.run(planned, partial(_restore, model, wanted))
 
 
@@ -101,7 +106,7 @@ def _restore(model: Model, wanted: _Wanted, job: Job) -> Restored:
     explained: dict[str, float] = {}
     redegraded = None
     try:
-        restored = model.restore(recording, sample_rate)
+        restored = model.restore(recording, sample_rate, wanted.strength)
         took_seconds = time.monotonic() - started
         if place is not None:
             redegraded = model.redegrade(recording, sample_rate, wanted.profile)

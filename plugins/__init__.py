@@ -11,6 +11,7 @@ COMPONENTS = (
     ("analyzer", "convnext", "selfremaster.plugins.analyzers.convnext:ConvNext"),
     ("analyzer", "unet2d", "selfremaster.plugins.analyzers.unet2d:UNet2d"),
     ("analyzer", "unet2d-gst", "selfremaster.plugins.analyzers.style_tokens:UNet2dGst"),
+    ("vocoder", "blend", "selfremaster.plugins.vocoders.blend:Blend"),
     ("vocoder", "ddsp", "selfremaster.plugins.vocoders.ddsp:Ddsp"),
     ("vocoder", "griffin-lim", "selfremaster.plugins.vocoders.griffin_lim:GriffinLim"),
     ("vocoder", "hifigan", "selfremaster.plugins.vocoders.hifigan:HifiGan"),

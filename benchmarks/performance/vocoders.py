@@ -103,14 +103,15 @@ def speed_of(name: str, vocoder: Vocoder, features: Features, options: Options) 
     plain = copy.deepcopy(vocoder)
     has_plain = with_plain_convolutions(plain) > 0
     parameters = sum(parameter.numel() for parameter in vocoder.parameters())
+    given = (speech, wave, wave) if vocoder.needs_filling else (speech, wave)
 
     def speak(part: Vocoder) -> None:
         with torch.no_grad():
-            part(speech, wave)
+            part(*given)
 
     def learn(part: Vocoder) -> None:
         part.zero_grad()
-        part(speech, wave).square().mean().backward()
+        part(*given).square().mean().backward()
 
     learning: Timed | None = None
     if parameters and vocoder.differentiable:

@@ -102,7 +102,7 @@ def analyzer_cases(part: Analyzer, context: Any) -> Iterator[tuple[str, dict[str
 def speaks_every_frame(part: Vocoder, features: Tensor, source: Tensor) -> None:
     """Gives frames * hop finite samples, and leaves what it is given alone."""
     with torch.no_grad(), evaluating(part), untouched(features, source):
-        wave = part(features, source)
+        wave = _spoken(part, features, source)
     demand_shape(wave, (features.shape[0], features.shape[-1] * part.hop_samples), "the wave")
     demand_finite(wave, "the wave")
 
@@ -111,9 +111,10 @@ def speaks_each_item_alone(part: Vocoder, features: Tensor, source: Tensor) -> N
     """Gives for a batch what it gives for its items one by one, in evaluation mode."""
     with torch.no_grad(), evaluating(part):
         alone = [
-            part(item[None], sound[None]) for item, sound in zip(features, source, strict=True)
+            _spoken(part, item[None], sound[None])
+            for item, sound in zip(features, source, strict=True)
         ]
-        demand_close(part(features, source), torch.cat(alone), "the wave of a batch", 1e-3)
+        demand_close(_spoken(part, features, source), torch.cat(alone), "the wave of a batch", 1e-3)
 
 
 def lets_features_learn(part: Vocoder, features: Tensor, source: Tensor) -> None:
@@ -122,7 +123,7 @@ def lets_features_learn(part: Vocoder, features: Tensor, source: Tensor) -> None
         return
     asking = features.clone().requires_grad_()
     with torch.enable_grad(), evaluating(part):
-        demand_gradient(part(asking, source), asking, "the features", allow_zero=True)
+        demand_gradient(_spoken(part, asking, source), asking, "the features", allow_zero=True)
 
 
 def speaks_each_frame_where_it_lies(
@@ -139,7 +140,7 @@ def speaks_each_frame_where_it_lies(
     louder = lasting.clone()
     louder[:, source_rows:, frame] += LOUDER
     with torch.no_grad(), evaluating(part):
-        changed = part(louder, lasting_source) - part(lasting, lasting_source)
+        changed = _spoken(part, louder, lasting_source) - _spoken(part, lasting, lasting_source)
     demand(changed.any(), f"nothing sounds otherwise when frame {frame} is 26 dB louder")
     centre = float(_centre(changed)) / part.hop_samples
     demand(
@@ -158,6 +159,26 @@ def says_that_it_needs_a_source(part: Vocoder, features: Tensor) -> None:
         return
     demand(not part.needs_source, "says needs_source = True, and takes no source without a word")
     demand_finite(wave, "the wave without a source")
+
+
+def says_that_it_needs_a_filling(part: Vocoder, features: Tensor, source: Tensor) -> None:
+    """If it says that it needs one, raises `ComponentError` without a filling."""
+    if not part.needs_filling:
+        return
+    try:
+        with torch.no_grad(), evaluating(part):
+            part(features, source)
+    except ComponentError:
+        return
+    demand(False, "says needs_filling = True, and takes no filling without a word")
+
+
+def _spoken(part: Vocoder, features: Tensor, source: Tensor) -> Tensor:
+    """What it speaks; where it needs a filling, the source backwards is one of its own spectrum."""
+    wave: Tensor = (
+        part(features, source, source.flip(-1)) if part.needs_filling else part(features, source)
+    )
+    return wave
 
 
 def vocoder_cases(part: Vocoder, context: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -294,6 +315,7 @@ VOCODER_PROMISES = (
     lets_features_learn,
     speaks_each_frame_where_it_lies,
     says_that_it_needs_a_source,
+    says_that_it_needs_a_filling,
 )
 CHANNEL_PROMISES = (
     keeps_the_length,

@@ -26,6 +26,10 @@ class SelfRemasterConfig(ComponentConfig):
         bool,
         Field(description="speak through the model's own output vocoder, where it has one"),
     ] = True
+    strength: Annotated[
+        float,
+        Field(ge=0, le=1, description="how far to go from the recording, 0, to the restored, 1"),
+    ] = 1.0
     device: Annotated[str, Field(description="auto, cpu, cuda or mps")] = "cpu"
 
     @model_validator(mode="after")
@@ -72,4 +76,4 @@ class SelfRemaster(Restorer):
     def restore(self, wave: Tensor, sample_rate: int, reference: Tensor | None = None) -> Tensor:
         """The restored wave."""
         del reference
-        return self.model.restore(wave.float(), sample_rate)
+        return self.model.restore(wave.float(), sample_rate, self.config.strength)

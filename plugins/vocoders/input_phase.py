@@ -1,6 +1,5 @@
 """A vocoder that speaks with the recording's own voice: it corrects the source's spectrum."""
 
-import math
 from typing import Annotated, ClassVar
 
 import torch
@@ -9,8 +8,8 @@ from torch import Tensor
 
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
-from selfremaster.core.signals import fit_length, istft, stft
-from selfremaster.plugins.vocoders.mel_bands import band_interpolation, mel_of
+from selfremaster.core.signals import istft
+from selfremaster.plugins.vocoders.mel_gains import MelGains, check_wave
 
 
 class InputPhaseConfig(ComponentConfig):
@@ -48,46 +47,25 @@ class InputPhase(Vocoder):
     Config = InputPhaseConfig
     config: InputPhaseConfig
     needs_source: ClassVar[bool] = True
-    spread: Tensor
 
     def __init__(self, config: InputPhaseConfig, features: Features) -> None:
         super().__init__(config, features)
-        self.mel = mel_of(features)
-        self.register_buffer("spread", band_interpolation(self.mel), persistent=False)
+        self.gains = MelGains(features)
+        self.mel = self.gains.mel
 
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The source with the loudness of the features."""
-        source = self._fitting(features, source)
-        limit = self.config.max_gain_db * math.log(10) / 20
-        with torch.autocast(features.device.type, enabled=False):
-            wanted = features.float()
-            spectrum = stft(source.float(), self.mel.config.size, self.hop_samples)
-            magnitude = spectrum.abs()
-            gain = torch.zeros_like(wanted)
-            for _ in range(1 + self.config.refinements):
-                reached = self._log_mel(magnitude * torch.matmul(self.spread, gain).exp())
-                gain = (gain + wanted - reached).clamp(-limit, limit)
-            corrected = spectrum * torch.matmul(self.spread, gain).exp()
-            return istft(corrected, self.hop_samples).to(features.dtype)
-
-    def _fitting(self, features: Tensor, source: Tensor | None) -> Tensor:
-        """The source with as many frames as the features; raises `ComponentError`."""
         if source is None:
             raise ComponentError(
                 "input-phase corrects the degraded wave itself and was given none; pass it as "
                 "source, or use a vocoder that needs none, such as hifigan"
             )
         self.check(features)
-        if source.ndim != 2 or source.shape[0] != features.shape[0]:
-            raise ComponentError(
-                f"a source of shape {tuple(source.shape)} for features of "
-                f"{features.shape[0]} items; give one wave each, (batch, samples)"
+        check_wave(source, features, "source")
+        settings = self.config
+        with torch.autocast(features.device.type, enabled=False):
+            spectrum = self.gains.spectrum(source, features.shape[-1])
+            corrected = self.gains.corrected(
+                spectrum, features.float(), settings.max_gain_db, settings.refinements
             )
-        frames = features.shape[-1]
-        if self.mel.frames(source.shape[-1]) == frames:
-            return source
-        return fit_length(source, frames * self.hop_samples - 1)
-
-    def _log_mel(self, magnitude: Tensor) -> Tensor:
-        mel = torch.matmul(self.mel.filterbank, magnitude)
-        return mel.clamp(min=self.mel.config.floor).log()
+            return istft(corrected, self.hop_samples).to(features.dtype)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from selfremaster.core.restoring import Restored
 
 DEFAULT_METRICS = ("lsd", "mel-l1")
+FAITHFUL_VOCODER = "blend"
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 
@@ -42,6 +43,21 @@ def restore(
             show_default=False,
         ),
     ] = None,
+    faithful: Annotated[
+        bool,
+        typer.Option(
+            "--faithful",
+            help="Keep what the recording still has and fill in only what is lost: speak by blend.",
+        ),
+    ] = False,
+    resynthesise: Annotated[
+        bool,
+        typer.Option("--resynthesise", help="Speak anew, by the model's own vocoder alone."),
+    ] = False,
+    strength: Annotated[
+        float,
+        typer.Option("--strength", help="0 leaves the recording as it is, 1 restores altogether."),
+    ] = 1.0,
     device: Device = "auto",
     overwrite: Overwrite = False,
     pictures: Annotated[
@@ -95,8 +111,10 @@ def restore(
 
     A result has the rate, channels, length, level and kind of file of its recording.
     """
-    from selfremaster.core import jobs, restoring
+    from selfremaster.core import jobs, models, restoring
 
+    _check_one_voice(vocoder, faithful, resynthesise)
+    models.check_dry_wet(strength)
     beside = (restoring.PICTURE_SUFFIX,) if pictures else ()
     planned = jobs.plan(inputs, output, overwrite=overwrite, beside=beside)
     references = restoring.find_references(planned, reference) if reference else {}
@@ -108,7 +126,9 @@ def restore(
         planned = [job for job in planned if job.source in again]
     sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
-    loaded = load_model(model, device, vocoder)
+    loaded = load_model(model, device, FAITHFUL_VOCODER if faithful else vocoder)
+    if resynthesise:
+        loaded.output = None
     results = restoring.restore_files(
         loaded,
         planned,
@@ -117,6 +137,7 @@ def restore(
         references=references,
         redegraded=again,
         profile=sound,
+        strength=strength,
     )
     done, failures = work_through(results, len(planned), quiet, "restoring", "restored")
     if as_json:
@@ -124,6 +145,20 @@ def restore(
     elif not quiet:
         _show(done, metrics)
     finish(failures, len(planned))
+
+
+def _check_one_voice(vocoder: str | None, faithful: bool, resynthesise: bool) -> None:
+    """Raise `ComponentError` where more than one option says what is to speak."""
+    from selfremaster.core.errors import ComponentError
+
+    options = {
+        "--vocoder": vocoder is not None,
+        "--faithful": faithful,
+        "--resynthesise": resynthesise,
+    }
+    given = [option for option, is_given in options.items() if is_given]
+    if len(given) > 1:
+        raise ComponentError(f"{' and '.join(given)} each say what speaks; give one of them")
 
 
 def _sound(profile: Path | None, redegraded: str | None) -> ChannelProfile | None:
