@@ -334,6 +334,29 @@ def test_lag_is_heard_through_noise_other_phases_and_a_telephone() -> None:
         assert measure("lag", heard, wave, rate) == pytest.approx(20, abs=0.7)
 
 
+def test_bands_that_are_empty_play_no_part_in_lag() -> None:
+    wave, rate = speech()
+    late = without(delayed(wave, 441), rate, 3000, rate)
+    for hiss in (0, 1e-5):  # below what codecs and resampling leave
+        heard = late + white(len(late)) * hiss
+        assert measure("lag", heard, wave, rate) == pytest.approx(20, abs=0.7)
+    # the same rest in the empty bands, at no lag, does not pull
+    rest = without(white(len(late)), rate, 0, 3500) * 1e-4
+    loud = without(wave, rate, 3000, rate)
+    assert measure("lag", late + rest, loud + rest, rate) == pytest.approx(20, abs=0.7)
+
+
+def test_words_that_were_removed_are_no_lag() -> None:
+    word, rate = speech()
+    word = word[: rate // 2]
+    twice = torch.cat([word, word])
+    rest = torch.cat([1e-3 * word, word])
+    assert measure("lag", rest, twice, rate) == pytest.approx(0, abs=0.1)
+    # the second one alone is as like the first, half a second away
+    first = torch.cat([word, 1e-3 * word])
+    assert not measure("lag", rest, first, rate) > 250
+
+
 def test_other_sounds_and_lags_that_are_too_long_have_none() -> None:
     wave, rate = speech()
     assert math.isnan(measure("lag", white(len(wave)), wave, rate))

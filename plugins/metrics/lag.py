@@ -21,6 +21,9 @@ SIZE_SAMPLES, HOP_SAMPLES = 128, 16  # windows of 8 ms, every millisecond
 BANDS = 16
 SHORTEST_SECONDS = 0.1
 LEAST_ALIKE = 0.2  # correlation below which two waves have nothing in common
+EMPTY = 1e-9  # power of a band in which nothing rises above the floor
+FLOOR = 1e-3  # of the loudest magnitude: what lies below is the noise of codecs and resampling
+OVERLAP = 4  # of so many parts of the wave all but one lie over each other at every lag
 
 
 class LagConfig(ComponentConfig):
@@ -35,12 +38,14 @@ class Lag(Metric):
     """Hear by how many milliseconds the wave comes too late, or too early, against the reference.
 
     The envelopes of 16 bands of 500 Hz (the root of magnitudes, every millisecond), each without
-    its mean and of one power, are correlated; the lag is where the mean correlation is highest,
-    between milliseconds by a parabola, exact to about 0.1 ms. Phases have no influence, so that
-    vocoders can be measured. Sought up to 500 ms and half the wave. Rate: both waves are brought to
-    16000 Hz. Gain: taken out. Lag: is what is measured, as one number for the whole wave. Silence,
-    less than 0.1 seconds, and waves that have nothing in common (correlation below 0.2) give no
-    number.
+    its mean and of one power, are correlated; the lag is where the mean correlation over the whole
+    wave is highest, between milliseconds by a parabola, exact to about 0.1 ms. Phases have no
+    influence, so that vocoders can be measured. Bands that are empty in either wave (60 dB below
+    its loudest) do not count. Sought up to 500 ms and a quarter of the wave: of words that were
+    removed, those that are left are easily like others further away. Rate: both waves are brought
+    to 16000 Hz. Gain: taken out. Lag: is what is measured, as one number for the whole wave.
+    Silence, less than 0.1 seconds, and waves that have nothing in common (correlation below 0.2)
+    give no number.
 
     Shape: waves (samples,) -> {"lag-ms": milliseconds, lower is better}.
     Source: cross-correlation of envelopes; measured in ``tests/test_signal_metrics.py``.
@@ -68,9 +73,15 @@ class Lag(Metric):
         if len(waves[1]) < SHORTEST_SECONDS * sample_rate:
             return {"lag-ms": NOT_A_NUMBER}
         heard, clean = (_envelopes(resample(wave, sample_rate, RATE_HZ)) for wave in waves)
-        furthest = min(round(self.config.longest_ms), len(clean[0]) // 2)
-        alike = _correlation(heard, clean, furthest)
-        best = int(alike.argmax())
+        both = heard.any(axis=1) & clean.any(axis=1)
+        if not both.any():
+            return {"lag-ms": NOT_A_NUMBER}
+        frames = clean.shape[1]
+        furthest = min(round(self.config.longest_ms), frames // OVERLAP)
+        alike = _correlation(heard[both], clean[both], furthest)
+        # where little lies over each other, chance makes much of it
+        overlap = 1 - np.abs(np.arange(-furthest, furthest + 1)) / frames
+        best = int((alike * overlap).argmax())
         if not alike[best] >= LEAST_ALIKE:
             return {"lag-ms": NOT_A_NUMBER}
         return {
@@ -79,17 +90,18 @@ class Lag(Metric):
 
 
 def _envelopes(wave: Tensor) -> NDArray[np.float64]:
-    """How each band swells and fades, of mean 0 and power 1, (bands, frames); 0 where nothing."""
+    """How each band swells and fades, of mean 0 and power 1, (bands, frames); 0 where empty."""
     peak = float(wave.abs().max())
     level = wave.double() / peak if peak > 0 else wave.double()
     blocks = [
         block[:, 1:].unfold(1, SIZE_SAMPLES // 2 // BANDS, SIZE_SAMPLES // 2 // BANDS).mean(-1)
         for block in magnitudes(level, SIZE_SAMPLES, HOP_SAMPLES)
     ]
-    bands = torch.cat(blocks).sqrt().T
+    found = torch.cat(blocks)
+    bands = found.clamp(min=FLOOR * float(found.max())).sqrt().T
     bands = bands - bands.mean(dim=1, keepdim=True)
     power = bands.square().mean(dim=1, keepdim=True).sqrt()
-    return (bands / power.clamp(min=1e-9)).numpy()
+    return torch.where(power > EMPTY, bands / power.clamp(min=EMPTY), 0).numpy()
 
 
 def _correlation(
