@@ -34,6 +34,7 @@ from selfremaster.core.mpeg import stating_its_length
 __all__ = [
     "FORMATS",
     "AudioInfo",
+    "blocks",
     "check",
     "find_audio",
     "inspect",
@@ -89,6 +90,18 @@ def read(path: PathLike, start: int = 0, samples: int | None = None) -> tuple[Te
         _go_to(file, start)
         sound = _sound(path, file, info, start, wanted)
     return torch.from_numpy(sound), info.sample_rate
+
+
+def blocks(path: PathLike) -> Iterator[Tensor]:
+    """The sound of a file from its beginning to its end, in pieces of up to 65536 samples.
+
+    Shape: (channels, samples), float32, full scale = 1.
+    Raises `AudioError` where `read` would.
+    """
+    with _opened(path) as file:
+        info = _info(path, file)
+        for _, block in _blocks(path, file, info, 0, info.samples):
+            yield torch.from_numpy(np.ascontiguousarray(block.T))
 
 
 def check(path: PathLike) -> AudioInfo:

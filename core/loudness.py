@@ -47,10 +47,50 @@ def integrated_loudness(wave: Tensor, sample_rate: int) -> float:
         )
     if sample_rate < LOWEST_RATE:
         raise AudioError(f"loudness: {sample_rate} Hz; rates from {LOWEST_RATE} Hz are allowed")
-    sound = np.atleast_2d(wave.detach().double().cpu().numpy())
-    if not np.isfinite(sound).all():
-        raise AudioError("loudness: the wave holds samples that are not finite numbers")
-    return _gated(_block_powers(sosfilt(weighting(sample_rate), sound, axis=-1), sample_rate))
+    meter = LoudnessMeter(sample_rate)
+    meter.add(wave)
+    return meter.integrated()
+
+
+class LoudnessMeter:
+    """The integrated loudness of a sound that comes in pieces, as of one that comes at once.
+
+    >>> import torch
+    >>> meter, time = LoudnessMeter(48000), torch.arange(48000) / 48000
+    >>> for piece in torch.sin(2 * torch.pi * 997 * time).split(7000):
+    ...     meter.add(piece)
+    >>> round(meter.integrated(), 2)
+    -3.01
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self._sections = weighting(sample_rate)
+        self._state: NDArray[np.float64] | None = None
+        self._waiting: NDArray[np.float64] = np.zeros(0)  # weighted power, all channels together
+        self._powers: list[NDArray[np.float64]] = []
+
+    def add(self, wave: Tensor) -> None:
+        """Hear the next piece, (samples,) or (channels, samples); raises `AudioError` for NaN."""
+        sound = np.atleast_2d(wave.detach().double().cpu().numpy())
+        if not np.isfinite(sound).all():
+            raise AudioError("loudness: the wave holds samples that are not finite numbers")
+        if self._state is None:
+            self._state = np.zeros((len(self._sections), len(sound), 2))
+        weighted, self._state = sosfilt(self._sections, sound, axis=-1, zi=self._state)
+        heard = np.concatenate([self._waiting, np.square(weighted).sum(axis=0)])
+        block, step = round(BLOCK_SECONDS * self.sample_rate), _step(self.sample_rate)
+        starts = np.arange(0, len(heard) - block + 1, step)
+        if len(starts):
+            self._powers.append(_means(heard, starts, block))
+            heard = heard[int(starts[-1]) + step :]
+        self._waiting = heard
+
+    def integrated(self) -> float:
+        """How loud all that was heard is, in LUFS; -inf for silence."""
+        if self._powers:
+            return _gated(np.concatenate(self._powers))
+        return _gated(np.array([self._waiting.mean()])) if len(self._waiting) else -math.inf
 
 
 def loudness_gain(wave: Tensor, sample_rate: int, target_lufs: float) -> float:
@@ -107,14 +147,17 @@ def _high_pass(sample_rate: int) -> tuple[float, float]:
     return slope, 1 + slope / HIGH_PASS_Q + slope**2
 
 
-def _block_powers(weighted: NDArray[np.float64], sample_rate: int) -> NDArray[np.float64]:
-    """The power of each block, over all channels together."""
-    samples = weighted.shape[-1]
-    block = min(round(BLOCK_SECONDS * sample_rate), samples)
-    starts = np.arange(0, samples - block + 1, max(1, round(STEP_SECONDS * sample_rate)))
-    sums = np.concatenate([[0.0], np.cumsum(np.square(weighted).sum(axis=0))])
-    powers: NDArray[np.float64] = (sums[starts + block] - sums[starts]) / block
-    return powers
+def _step(sample_rate: int) -> int:
+    return max(1, round(STEP_SECONDS * sample_rate))
+
+
+def _means(
+    powers: NDArray[np.float64], starts: NDArray[np.intp], block: int
+) -> NDArray[np.float64]:
+    """The mean power of each block."""
+    sums = np.concatenate([[0.0], np.cumsum(powers)])
+    means: NDArray[np.float64] = (sums[starts + block] - sums[starts]) / block
+    return means
 
 
 def _gated(powers: NDArray[np.float64]) -> float:

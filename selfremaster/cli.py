@@ -21,6 +21,7 @@ from selfremaster.commands.options import Without
 from selfremaster.commands.parts import list_parts, show
 from selfremaster.commands.profile import profile
 from selfremaster.commands.restore import restore
+from selfremaster.commands.survey import survey
 from selfremaster.commands.terminal import note
 from selfremaster.commands.train import train
 from selfremaster.commands.transfer import transfer
@@ -68,6 +69,7 @@ def start(
 
 for _name, _command, _example in (
     ("restore", restore, "restore tapes --output restored --model runs/a"),
+    ("survey", survey, "survey tapes"),
     ("degrade", degrade, "degrade clean.wav --output old.wav --degradation clip:ratio=0.3"),
     ("train", train, "train vocoder.yaml --set train.steps=1000 --output runs/vocoder"),
     ("benchmark", benchmark, "benchmark smoke --output runs/smoke"),
