@@ -24,7 +24,7 @@ class BlendConfig(ComponentConfig):
     noise_rise_db: Annotated[
         float,
         Field(ge=0, le=200, description="most where the band is no louder than its noise, dB"),
-    ] = 6.0
+    ] = 20.0
     noise_margin_db: Annotated[
         float,
         Field(gt=0, le=200, description="how far above its noise a band is as good as free of it"),
