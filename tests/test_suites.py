@@ -55,6 +55,7 @@ def test_the_suites_are_those_that_are_told_of() -> None:
     assert NAMES == [
         "components",
         "data-size",
+        "default-model",
         "effect-transfer",
         "paper-real",
         "paper-simulated",
