@@ -1,7 +1,7 @@
 """Spectrogram pictures: what a recording looks like before and after."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from selfremaster.core.content import Second
 from selfremaster.core.files import write_atomically
 from selfremaster.core.signals import stft
 
 FLOOR_DB = -80.0
 FAINTEST = 1e-6  # magnitude of a spectrogram below which all is silence
+UNSUSPICIOUS, SUSPICIOUS = "#5a7fb0", "#c8362c"
 KILOHERTZ = (0.5, 1, 2, 4, 8, 16)  # marked on an axis in mel
 WIDTH, HEIGHT, DPI = 640, 200, 100  # of a small picture, in pixels
 ROWS, STRIP, TOP, LEFT, BETWEEN = 124, 32, 16, 34, 8  # its spectrograms and waveforms, and margins
@@ -41,15 +43,23 @@ def spectrogram_image(wave: Tensor, sample_rate: int) -> NDArray[np.uint8]:
     return np.asarray(coloured * 255, dtype=np.uint8)
 
 
-def write_spectrograms(path: Path, waves: Mapping[str, Tensor], sample_rate: int) -> None:
-    """Draw waves (samples,) of one rate below each other, with titles, into a PNG; atomic."""
+def write_spectrograms(
+    path: Path, waves: Mapping[str, Tensor], sample_rate: int, content: Sequence[Second] = ()
+) -> None:
+    """Draw waves (samples,) of one rate below each other, with titles, into a PNG; atomic.
+
+    What the content meter told of each second is a strip below them.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # slow to import
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 2.6 * len(waves)), layout="constrained")
+    heights = [2.6] * len(waves) + [0.9] * bool(content)
+    figure = Figure(figsize=(9, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(waves), 1, squeeze=False, sharex=True)[:, 0]
-    for panel, (title, wave) in zip(panels, waves.items(), strict=True):
+    panels = figure.subplots(
+        len(heights), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights}
+    )[:, 0]
+    for panel, (title, wave) in zip(panels, waves.items(), strict=False):
         seconds = wave.shape[-1] / sample_rate
         panel.imshow(
             level_db(wave, sample_rate),
@@ -62,9 +72,31 @@ def write_spectrograms(path: Path, waves: Mapping[str, Tensor], sample_rate: int
         )
         panel.set_title(title, loc="left", fontsize=10)
         panel.set_ylabel("kHz")
+    if content:
+        _strip(panels[-1], content)
+        panels[-1].set_xlim(0, max(wave.shape[-1] for wave in waves.values()) / sample_rate)
     panels[-1].set_xlabel("seconds")
     with write_atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def _strip(panel: Any, content: Sequence[Second]) -> None:
+    """The agreement of each second as a bar, red where it is suspicious, and what is invented."""
+    starts = [one.start_seconds for one in content]
+    agreement = [max(one.agreement, 0.0) for one in content]
+    colours = [SUSPICIOUS if one.why else UNSUSPICIOUS for one in content]
+    for one in content:
+        if one.why:
+            panel.axvspan(one.start_seconds, one.start_seconds + 1, color=SUSPICIOUS, alpha=0.2)
+    panel.bar(starts, agreement, width=1.0, align="edge", color=colours, edgecolor="white")
+    ends = [*starts, starts[-1] + 1]
+    panel.stairs([one.invented_share for one in content], ends, color="black", label="invented")
+    panel.set(ylim=(0, 1), yticks=[0, 0.5, 1])
+    panel.set_title(
+        "content: agreement (bars, red: suspicious) and invented share (line)",
+        loc="left",
+        fontsize=10,
+    )
 
 
 def compare_levels(

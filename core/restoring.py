@@ -11,6 +11,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from selfremaster.core import audio, jobs, transferring
+from selfremaster.core.content import Second, measure_content
+from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.files import write_atomically
 from selfremaster.core.formats import FORMATS
@@ -28,7 +30,8 @@ class Restored:
     """A file that was restored; the numbers of each metric before and after, where asked for.
 
     ``redegraded`` is the restored speech with the sound of the recording put back, and
-    ``explained`` how near that comes to the recording.
+    ``explained`` how near that comes to the recording. ``content`` says second by second how the
+    restored sound differs from the recording.
     """
 
     source: Path
@@ -40,6 +43,8 @@ class Restored:
     after: Mapping[str, float] = field(default_factory=dict)
     redegraded: Path | None = None
     explained: Mapping[str, float] = field(default_factory=dict)
+    content: Sequence[Second] = ()
+    content_file: Path | None = None
 
 
 class _Wanted(NamedTuple):
@@ -51,6 +56,7 @@ class _Wanted(NamedTuple):
     redegraded: Mapping[Path, Path]
     profile: ChannelProfile | None
     strength: float
+    content: Sequence[Metric] | None
 
 
 def restore_files(
@@ -63,6 +69,7 @@ def restore_files(
     redegraded: Mapping[Path, Path] | None = None,
     profile: ChannelProfile | None = None,
     strength: float = 1.0,
+    content: Sequence[Metric] | None = None,
 ) -> Iterator[Restored | Failure]:
     """Restore one file after another, and give what came of each.
 
@@ -70,7 +77,8 @@ def restore_files(
     ``references`` (source -> clean original) are what the metrics compare with. ``redegraded``
     (source -> another target) is where the restored speech goes with its sound put back, that of
     the recording itself or of the profile; the metrics compare it with the recording. ``strength``
-    goes from the recording, 0, to the restored sound, 1.
+    goes from the recording, 0, to the restored sound, 1. With ``content``, any number of metrics,
+    what `measure_content` tells is written beside each result.
 
     Raises `BundleError` at once for a model that cannot do it, and `ComponentError` for a metric
     that needs a reference where there is none and for a strength outside 0 to 1; what concerns one
@@ -90,7 +98,7 @@ def restore_files(
         job.source in known for job in planned
     ):
         raise ComponentError("these metrics compare with a clean original; give --reference")
-    wanted = _Wanted(pictures, tuple(metrics), known, redegraded or {}, profile, strength)
+    wanted = _Wanted(pictures, tuple(metrics), known, redegraded or {}, profile, strength, content)
     return jobs.run(planned, partial(_restore, model, wanted))
 
 
@@ -105,9 +113,12 @@ def _restore(model: Model, wanted: _Wanted, job: Job) -> Restored:
     after: dict[str, float] = {}
     explained: dict[str, float] = {}
     redegraded = None
+    told: Sequence[Second] = ()
     try:
         restored = model.restore(recording, sample_rate, wanted.strength)
         took_seconds = time.monotonic() - started
+        if wanted.content is not None:
+            told = measure_content(recording, restored, sample_rate, wanted.content)
         if place is not None:
             redegraded = model.redegrade(recording, sample_rate, wanted.profile)
         if metrics:
@@ -118,13 +129,16 @@ def _restore(model: Model, wanted: _Wanted, job: Job) -> Restored:
     except (AudioError, ComponentError) as error:
         raise type(error)(f"{job.source}: {error}") from None
     picture = job.beside(PICTURE_SUFFIX) if wanted.pictures else None
+    meter = job.beside(CONTENT_SUFFIX) if wanted.content is not None else None
     with ExitStack() as stack:  # what else is written takes its place after the sound has
         if picture:
             drawn = stack.enter_context(write_atomically(picture))
             waves = {"input": recording, "restored": restored}
             if reference is not None:
                 waves["clean original"] = reference
-            _draw(drawn, waves, sample_rate)
+            _draw(drawn, waves, sample_rate, told)
+        if meter:
+            write_content(stack.enter_context(write_atomically(meter)), told)
         if place is not None and redegraded is not None:
             written = stack.enter_context(write_atomically(place))
             audio.write(written, redegraded, sample_rate, like=info)
@@ -132,7 +146,17 @@ def _restore(model: Model, wanted: _Wanted, job: Job) -> Restored:
         audio.write(job.target, restored, sample_rate, like=info)
         took_seconds += time.monotonic() - started
     return Restored(
-        job.source, job.target, info.seconds, took_seconds, picture, before, after, place, explained
+        job.source,
+        job.target,
+        info.seconds,
+        took_seconds,
+        picture,
+        before,
+        after,
+        place,
+        explained,
+        told,
+        meter,
     )
 
 
@@ -212,11 +236,16 @@ def _reference(path: Path | None, sample_rate: int) -> Tensor | None:
     return audio.resample(wave, own_rate, sample_rate)
 
 
-def _draw(path: Path, waves: Mapping[str, Tensor], sample_rate: int) -> None:
+def _draw(
+    path: Path, waves: Mapping[str, Tensor], sample_rate: int, told: Sequence[Second]
+) -> None:
     """A picture of the first minute, channels mixed."""
     from selfremaster.core.pictures import write_spectrograms  # slow to import
 
     longest = round(LONGEST_PICTURE_SECONDS * sample_rate)
     write_spectrograms(
-        path, {name: wave.mean(dim=0)[:longest] for name, wave in waves.items()}, sample_rate
+        path,
+        {name: wave.mean(dim=0)[:longest] for name, wave in waves.items()},
+        sample_rate,
+        [one for one in told if one.start_seconds < LONGEST_PICTURE_SECONDS],
     )

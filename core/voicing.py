@@ -1,5 +1,6 @@
 """Where a voice is heard in noise, and how high it speaks, from short-time power spectra."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -70,19 +71,26 @@ def power_spectra(wave: NDArray[np.floating], sample_rate: int) -> Spectra:
     ((63, 257), 0.5)
     """
     grid = grid_of(sample_rate)
+    low, audible = grid.bins(0, SPECTRA_TO_HZ), grid.bins(RUMBLE_HZ, sample_rate)
+    kept, totals = [], []
+    for powers in frame_powers(wave, sample_rate):
+        kept.append(powers[:, low].astype(np.float64))
+        totals.append(powers[:, audible].sum(axis=-1, dtype=np.float64))
+    return Spectra(np.concatenate(kept), np.concatenate(totals))
+
+
+def frame_powers(wave: NDArray[np.floating], sample_rate: int) -> Iterator[NDArray[np.float32]]:
+    """The power in all bins, for 512 frames after another, (samples,) -> (frames, bins)."""
+    grid = grid_of(sample_rate)
     frames = max(-(-len(wave) // grid.hop), 1)
     missing = (frames - 1) * grid.hop + grid.size - len(wave)
     sound = np.pad(wave.astype(np.float32), (0, max(missing, 0)))
     window = hann(grid.size, sym=False)
-    scale = 2 / (grid.points * float(np.square(window).sum()))
+    scale = np.float32(2 / (grid.points * float(np.square(window).sum())))
     cut = np.lib.stride_tricks.sliding_window_view(sound, grid.size)[:: grid.hop][:frames]
-    kept, totals = [], []
     for start in range(0, frames, FRAMES_AT_ONCE):
         part = cut[start : start + FRAMES_AT_ONCE] * window.astype(np.float32)
-        powers = scale * np.square(np.abs(rfft(part, grid.points, axis=-1)))
-        kept.append(powers[:, grid.bins(0, SPECTRA_TO_HZ)].astype(np.float64))
-        totals.append(powers[:, grid.bins(RUMBLE_HZ, sample_rate)].sum(axis=-1, dtype=np.float64))
-    return Spectra(np.concatenate(kept), np.concatenate(totals))
+        yield scale * np.square(np.abs(rfft(part, grid.points, axis=-1)))
 
 
 def noise_floor(spectra: Array) -> Array:

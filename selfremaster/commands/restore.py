@@ -11,6 +11,7 @@ from selfremaster.commands.models import ModelOption, load_model
 from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
 from selfremaster.commands.terminal import (
     finish,
+    note,
     say,
     say_json,
     say_table,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 DEFAULT_METRICS = ("lsd", "mel-l1")
 FAITHFUL_VOCODER = "blend"
+CONTENT_METRICS = ("speaker-similarity",)
+SHOWN_SECONDS = 8
 ARROWS = {"lower": "↓", "higher": "↑"}
 
 
@@ -84,6 +87,24 @@ def restore(
             show_default=False,
         ),
     ] = None,
+    content: Annotated[
+        bool,
+        typer.Option(
+            "--content",
+            help="Write NAME.content.csv beside each result: second by second, whether it still "
+            "says what the recording says, and what has no ground in it.",
+        ),
+    ] = False,
+    content_metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--content-metric",
+            metavar="SPEC",
+            help="With --content: also compare every four seconds by this metric, such as wer; may "
+            "be repeated. speaker-similarity where its package is installed.",
+            show_default=False,
+        ),
+    ] = None,
     redegraded: Annotated[
         str | None,  # a path would lose the slash at its end, which says that it is a folder
         typer.Option(
@@ -112,10 +133,14 @@ def restore(
     A result has the rate, channels, length, level and kind of file of its recording.
     """
     from selfremaster.core import jobs, models, restoring
+    from selfremaster.core.content_files import CONTENT_SUFFIX
 
     _check_one_voice(vocoder, faithful, resynthesise)
     models.check_dry_wet(strength)
-    beside = (restoring.PICTURE_SUFFIX,) if pictures else ()
+    beside = (
+        *([restoring.PICTURE_SUFFIX] if pictures else []),
+        *([CONTENT_SUFFIX] if content else []),
+    )
     planned = jobs.plan(inputs, output, overwrite=overwrite, beside=beside)
     references = restoring.find_references(planned, reference) if reference else {}
     jobs.keep(planned, references.values(), beside)
@@ -126,6 +151,7 @@ def restore(
         planned = [job for job in planned if job.source in again]
     sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
+    listeners = _listeners(content, content_metric)
     loaded = load_model(model, device, FAITHFUL_VOCODER if faithful else vocoder)
     if resynthesise:
         loaded.output = None
@@ -138,12 +164,14 @@ def restore(
         redegraded=again,
         profile=sound,
         strength=strength,
+        content=listeners,
     )
     done, failures = work_through(results, len(planned), quiet, "restoring", "restored")
     if as_json:
         say_json(_as_json(done, failures))
     elif not quiet:
         _show(done, metrics)
+        _show_content(done)
     finish(failures, len(planned))
 
 
@@ -187,6 +215,41 @@ def _metrics(given: Sequence[str] | None, reference: Path | None) -> list[Metric
     return metrics
 
 
+def _listeners(content: bool, given: Sequence[str] | None) -> list[Metric] | None:
+    """What compares the content beside the meter itself; what is not installed is noted."""
+    from selfremaster.core.errors import ComponentError
+    from selfremaster.registry.building import build
+
+    if not content:
+        if given:
+            raise ComponentError("--content-metric is what --content compares by; give --content")
+        return None
+    listeners: list[Metric] = [build("metric", text) for text in given or ()]
+    for name in CONTENT_METRICS if given is None else ():
+        try:
+            listeners.append(build("metric", name))
+        except ComponentError as error:
+            note(f"content without {name}: {error}")
+    return listeners
+
+
+def _show_content(done: Sequence[Restored]) -> None:
+    """How many seconds of each result are suspicious, and where."""
+    told = [result for result in done if result.content_file]
+    if not told:
+        return
+    rows = []
+    for result in told:
+        where = [one for one in result.content if one.why]
+        reasons = dict.fromkeys(reason for one in where for reason in one.why)
+        seconds = [f"{one.start_seconds:.0f}" for one in where[:SHOWN_SECONDS]]
+        more = ["..."] if len(where) > SHOWN_SECONDS else []
+        count = f"{len(where)} of {len(result.content)}"
+        cells = [count, ", ".join([*seconds, *more]), "; ".join(reasons), str(result.content_file)]
+        rows.append([str(result.source), *cells])
+    say_table(["file", "#suspicious seconds", "at", "why", "told in"], rows)
+
+
 def _show(done: Sequence[Restored], metrics: Sequence[Metric]) -> None:
     for result in done:
         say(f"{result.source} -> {result.target}")
@@ -224,6 +287,8 @@ def _as_json(done: Sequence[Restored], failures: Sequence[Failure]) -> dict[str,
                 "output": result.target,
                 "picture": result.picture,
                 "redegraded": result.redegraded,
+                "content": result.content_file,
+                "suspicious_seconds": [one.start_seconds for one in result.content if one.why],
                 "seconds": result.seconds,
                 "took_seconds": round(result.took_seconds, 3),
                 "input_metrics": dict(result.before),

@@ -1,0 +1,328 @@
+"""The content meter: second by second, whether a restored recording still says what it said."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
+from torch import Tensor
+
+from selfremaster.core.bandwidths import bandwidth_hz
+from selfremaster.core.errors import AudioError
+from selfremaster.core.interfaces import Metric
+from selfremaster.core.voicing import (
+    Array,
+    Grid,
+    Voice,
+    frame_powers,
+    grid_of,
+    hear_voice,
+    noise_floor,
+)
+
+Powers = NDArray[np.float32]
+Cells = NDArray[np.bool_]
+
+PIECE_SECONDS = 30.0
+FROM_HZ, AGREEMENT_TO_HZ = 112.0, 4500.0  # lower edges of thirds of an octave
+SEGMENT_FRAMES, STEP_FRAMES = 24, 6  # 384 ms, four times as often
+ABOVE_NOISE = 4.0  # times the noise, 6 dB: here the input can be trusted
+TINY = 1e-10  # power: what is as good as nothing, -100 dBFS
+LEAST_BANDS, LEAST_FRAMES = 3, 4  # that stand above the noise, to compare a segment
+LEAST_HEARD = 0.08  # of the cells of a second, to compare it
+ALLOWED = 4.0  # times what the input has, 6 dB: no invention yet
+HIGHEST_BOOST = 100.0  # 20 dB: how far a filter may raise a band that holds noise alone
+BAND_FRAMES = 20  # that stand above the noise, to tell the gain of a band
+VOICED, UNVOICED = 0.7, 0.4  # so periodic frames are surely one or the other
+LIKELY_VOICED = 0.6
+CLEAR = 4.0  # times its noise: loud enough to tell
+SAME_PITCH_OCTAVES = 0.25
+LEAST_VOICED_FRAMES = 12  # of a second, to compare its pitch
+WINDOW_SECONDS = 4  # what metrics hear at once
+
+LEAST_AGREEMENT = 0.5
+MOST_INVENTED = 0.5
+MOST_PITCH = 0.6
+FAINT = 1e-4  # of the loudest second: an invention 40 dB below it is not heard
+
+SAYS_OTHER = "says something else"
+INVENTED = "sound where the recording has none"
+OTHER_PITCH = "speaks at another pitch"
+
+
+@dataclass(frozen=True)
+class Second:
+    """How one second of the result differs from the recording; NaN where it cannot be told.
+
+    Shares are from 0 to 1. ``metrics`` are the numbers of further listeners, ``why`` says in words
+    what makes the second suspicious.
+    """
+
+    start_seconds: float
+    heard_share: float  # of time and frequency, in which the recording can be trusted
+    agreement: float  # of what is said there, up to 1; other speech has about 0
+    invented_dbfs: float  # energy put where the recording has none
+    invented_share: float  # of the energy of the result
+    voicing_flips_share: float  # voiced to unvoiced or the other way round, of voiced frames
+    pitch_differs_share: float  # by a quarter of an octave or more, of voiced frames
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    why: tuple[str, ...] = ()
+
+
+class _Pair(NamedTuple):
+    """A recording and its restored version, in thirds of an octave."""
+
+    before: Powers  # (frames, bands)
+    after: Powers
+    said: Powers  # magnitudes without noise, in the bands of agreement
+    spoken: Powers
+    trusted: Cells  # where the recording stands above its noise and below its cut-off
+    voice: Voice
+    voice_after: Voice
+
+
+def measure_content(
+    recording: Tensor, restored: Tensor, sample_rate: int, metrics: Sequence[Metric] = ()
+) -> list[Second]:
+    """Compare a restored recording with the recording itself, second by second.
+
+    Three things are looked at, without any recogniser:
+
+    - Agreement: the correlation of how the magnitudes of up to 16 thirds of an octave (112 to 4500
+      Hz) rise and fall within 384 ms, as in STOI, only where the recording stands 6 dB above its
+      own steady noise and below its cut-off. Level, filters and noise taken off make no difference.
+    - Invention: energy in all other places, more than 6 dB above what the recording has there
+      (within 16 ms) times the gain of the band, which is that of the whole recording.
+    - Pitch: frames that are clearly voiced in one of both and clearly not in the other, and those
+      whose F0 differs by a quarter of an octave or more.
+
+    A second is suspicious below an agreement of 0.5 (vocoded speech has 0.6 and more, other speech
+    below 0.4), where more than half of its energy is invented and no more than 40 dB softer than
+    the loudest second, or where the pitch differs in more than 0.6 of the voiced frames. Voicing
+    flips are told, but make no suspicion: poor vocoders have many and say the same. Where the
+    damage itself blurs what is said (strong overdrive, noise as loud as speech), little can be
+    trusted and little is told; single sounds that changed within a word are not heard.
+
+    The metrics compare pieces of four seconds with the recording; each second has the numbers of
+    its piece.
+
+    Shape: (samples,) or (channels, samples) both, channels are mixed; rate in Hz.
+    Raises `AudioError` for lengths that differ and for an empty wave.
+    """
+    before, after = _mono(recording), _mono(restored)
+    if len(before) != len(after) or not len(before):
+        raise AudioError(
+            f"content: {len(before)} samples before and {len(after)} after; give the same stretch, "
+            "before and after restoring"
+        )
+    pair = _pair(before, after, sample_rate)
+    hop_seconds = grid_of(sample_rate).hop / sample_rate
+    seconds = math.ceil(len(before) / sample_rate)
+    numbers = {
+        **_agreement(pair, seconds, hop_seconds),
+        **_invention(pair, seconds, hop_seconds),
+        **_pitch(pair, seconds, hop_seconds),
+    }
+    heard = _hear(metrics, before, after, sample_rate, seconds)
+    loud = _by_second(pair.after.sum(axis=1), seconds, hop_seconds).max()
+    told = []
+    for second in range(seconds):
+        own = {name: float(values[second]) for name, values in numbers.items()}
+        why = _why(own, float(loud))
+        told.append(Second(float(second), **own, metrics=heard[second], why=why))
+    return told
+
+
+def _mono(wave: Tensor) -> Powers:
+    sound = wave.detach().cpu().float()
+    if sound.ndim == 2:
+        sound = sound[0] if len(sound) == 1 else sound.mean(dim=0)
+    mixed: Powers = sound.numpy()
+    return mixed
+
+
+def _why(numbers: Mapping[str, float], loud: float) -> tuple[str, ...]:
+    """What is suspicious in the numbers of a second."""
+    audible = numbers["invented_dbfs"] > 10 * math.log10(max(FAINT * loud, TINY))
+    reasons = (
+        (SAYS_OTHER, numbers["agreement"] < LEAST_AGREEMENT),
+        (INVENTED, numbers["invented_share"] > MOST_INVENTED and audible),
+        (OTHER_PITCH, numbers["pitch_differs_share"] > MOST_PITCH),
+    )
+    return tuple(words for words, given in reasons if given)
+
+
+def _pair(before: Powers, after: Powers, sample_rate: int) -> _Pair:
+    """Both sounds in bands, half a minute at a time."""
+    grid = grid_of(sample_rate)
+    low_hz, shares = _thirds(grid)
+    compared = low_hz < AGREEMENT_TO_HZ
+    frames = -(-len(before) // grid.hop)
+    at_once = round(PIECE_SECONDS * sample_rate / grid.hop)
+    pieces, cutoffs = [], []
+    for first in range(0, frames, at_once):
+        count = min(at_once, frames - first)
+        stretch = slice(first * grid.hop, (first + count - 1) * grid.hop + grid.size)
+        heard, floor, voice = _listen(before[stretch], sample_rate, count, shares)
+        made, rest, voice_after = _listen(after[stretch], sample_rate, count, shares)
+        said, spoken = (
+            np.sqrt(np.clip(bands - noise, 0, None))[:, compared]
+            for bands, noise in ((heard, floor), (made, rest))
+        )
+        trusted = (heard > ABOVE_NOISE * floor) & (heard > TINY)
+        pieces.append(_Pair(heard, made, said, spoken, trusted, voice, voice_after))
+        cutoffs.append(bandwidth_hz(torch.from_numpy(before[stretch]), sample_rate))
+    ends = np.nanmedian(cutoffs) if not np.isnan(cutoffs).all() else 0.0
+    whole = _joined(pieces)
+    return whole._replace(trusted=whole.trusted & (low_hz * 2 ** (1 / 6) < ends))
+
+
+def _listen(
+    wave: Powers, sample_rate: int, frames: int, shares: Powers
+) -> tuple[Powers, Powers, Voice]:
+    """The power of each band, that of its steady noise, and the voice."""
+    powers = np.concatenate(list(frame_powers(wave, sample_rate)))[:frames]
+    floor = noise_floor(powers)
+    return (
+        powers @ shares,
+        (floor @ shares).astype(np.float32),
+        hear_voice(powers, floor, sample_rate),
+    )
+
+
+def _thirds(grid: Grid) -> tuple[Array, Powers]:
+    """The lower edges of thirds of an octave up to half the rate, and the bins of each."""
+    count = max(int(3 * math.log2(0.5 * grid.sample_rate / FROM_HZ)), 1)
+    low_hz = FROM_HZ * 2 ** (np.arange(count) / 3)
+    bins = np.arange(grid.points // 2 + 1) * grid.step_hz
+    inside = (bins[:, None] >= low_hz) & (bins[:, None] < low_hz * 2 ** (1 / 3))
+    return low_hz, inside.astype(np.float32)
+
+
+def _joined(pieces: Sequence[_Pair]) -> _Pair:
+    """One piece after another."""
+
+    def voice(voices: Sequence[Voice]) -> Voice:
+        return Voice(*(np.concatenate(parts) for parts in zip(*voices, strict=True)))
+
+    before, after, said, spoken, trusted, heard, made = zip(*pieces, strict=True)
+    return _Pair(
+        np.concatenate(before),
+        np.concatenate(after),
+        np.concatenate(said),
+        np.concatenate(spoken),
+        np.concatenate(trusted),
+        voice(heard),
+        voice(made),
+    )
+
+
+def _agreement(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
+    """How far both say the same, where the recording can be trusted."""
+    trusted = pair.trusted[:, : pair.said.shape[1]]
+    agreed, weights = np.zeros(seconds), np.zeros(seconds)
+    for start, alike, weight in _segments(pair, trusted):
+        middle = (start + min(SEGMENT_FRAMES, len(trusted)) / 2) * hop_seconds
+        second = min(int(middle), seconds - 1)
+        agreed[second] += alike * weight
+        weights[second] += weight
+    heard = _by_second(trusted.mean(axis=1), seconds, hop_seconds)
+    enough = (weights > 0) & (heard > LEAST_HEARD)
+    agreement: Array = np.where(enough, agreed / np.maximum(weights, 1e-9), math.nan)
+    return {"heard_share": heard, "agreement": agreement}
+
+
+def _segments(pair: _Pair, trusted: Cells) -> Iterator[tuple[int, float, float]]:
+    """Where each segment begins, the mean correlation of its bands, and what that is worth."""
+    for start in range(0, max(len(trusted) - SEGMENT_FRAMES, 0) + 1, STEP_FRAMES):
+        here = slice(start, start + SEGMENT_FRAMES)
+        clear = trusted[here].sum(axis=0)
+        kept = clear >= LEAST_FRAMES
+        if kept.sum() < LEAST_BANDS:
+            continue
+        said, spoken = (_normal(side[here][:, kept]) for side in (pair.said, pair.spoken))
+        alike = (said * spoken).sum(axis=0)
+        weight = float(clear[kept].sum())
+        yield start, float((alike * clear[kept]).sum()) / weight, weight
+
+
+def _normal(magnitudes: Powers) -> Powers:
+    """Each band around its mean and with a norm of 1, 0 for one that does not move."""
+    moved: Powers = magnitudes - magnitudes.mean(axis=0)
+    size = np.sqrt(np.square(moved).sum(axis=0))
+    normal: Powers = (moved / np.where(size > 1e-9, size, np.inf)).astype(np.float32)
+    return normal
+
+
+def _invention(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
+    """The energy that the result has where the recording has none."""
+    expected = _gains(pair) * (maximum_filter1d(pair.before, 3, axis=0) + TINY)
+    excess = np.clip(pair.after - ALLOWED * expected, 0, None)
+    excess[pair.trusted] = 0
+    invented, there = (
+        _by_second(power.sum(axis=1), seconds, hop_seconds) for power in (excess, pair.after)
+    )
+    level = np.where(invented > TINY, 10 * np.log10(np.maximum(invented, TINY)), -math.inf)
+    share = np.where(there > TINY, invented / np.maximum(there, TINY), 0.0)
+    return {"invented_dbfs": level, "invented_share": share}
+
+
+def _gains(pair: _Pair) -> Powers:
+    """What became of each band in the mean: the level and the filters of a restoration.
+
+    In a band that holds noise alone it is the gain that three quarters of the frames exceed, so
+    that noise which was raised steadily is not new.
+    """
+    ratio = (pair.after + TINY) / (pair.before + TINY)
+    overall = float(np.median(ratio[pair.trusted])) if pair.trusted.any() else 1.0
+    gains = np.clip(np.quantile(ratio, 0.25, axis=0), overall, HIGHEST_BOOST * overall)
+    for band, clear in enumerate(pair.trusted.T):
+        if clear.sum() >= BAND_FRAMES:
+            gains[band] = np.median(ratio[clear, band])
+    found: Powers = gains.astype(np.float32)
+    return found
+
+
+def _pitch(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
+    """Where the voice of one is none in the other, or another pitch."""
+    voices = (pair.voice, pair.voice_after)
+    sure, other = ((one.strength > VOICED) & (one.above > CLEAR) for one in voices)
+    silent, mute = (one.strength < UNVOICED for one in voices)
+    either = sure | other
+    both = (np.minimum(*(one.strength for one in voices)) > LIKELY_VOICED) & either
+    octaves = np.abs(np.log2(pair.voice_after.f0_hz / pair.voice.f0_hz))
+    voiced = _by_second(either, seconds, hop_seconds)
+    enough = voiced >= LEAST_VOICED_FRAMES * hop_seconds
+    shares = (
+        _by_second(frames, seconds, hop_seconds) / np.maximum(voiced, 1e-9)
+        for frames in ((sure & mute) | (other & silent), both & (octaves > SAME_PITCH_OCTAVES))
+    )
+    flips, differs = (np.where(enough, share, math.nan) for share in shares)
+    return {"voicing_flips_share": flips, "pitch_differs_share": differs}
+
+
+def _by_second(values: NDArray[np.generic], seconds: int, hop_seconds: float) -> Array:
+    """The mean over the frames of each second."""
+    places = np.minimum(((np.arange(len(values)) + 0.5) * hop_seconds).astype(int), seconds - 1)
+    sums = np.bincount(places, weights=values.astype(np.float64), minlength=seconds)
+    means: Array = sums / np.maximum(np.bincount(places, minlength=seconds), 1)
+    return means
+
+
+def _hear(
+    metrics: Sequence[Metric], before: Powers, after: Powers, sample_rate: int, seconds: int
+) -> list[dict[str, float]]:
+    """What further listeners say of the piece that each second lies in."""
+    told: list[dict[str, float]] = []
+    for start in range(0, seconds, WINDOW_SECONDS):
+        stretch = slice(start * sample_rate, (start + WINDOW_SECONDS) * sample_rate)
+        clean, estimate = (torch.from_numpy(wave[stretch]) for wave in (before, after))
+        numbers: dict[str, float] = {}
+        for metric in metrics:
+            numbers |= metric.compute(estimate, sample_rate, clean)
+        told += [numbers] * min(WINDOW_SECONDS, seconds - start)
+    return told
