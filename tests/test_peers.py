@@ -128,7 +128,8 @@ def test_a_missing_package_is_named_with_its_extra(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, PEERS[name], None)
-    words = rf"^restorer {name}: needs the package {PEERS[name]}; pip install 'selfremaster\[peers\]'$"
+    install = r"pip install 'selfremaster\[peers\]'"
+    words = rf"^restorer {name}: needs the package {PEERS[name]}; {install}$"
     with pytest.raises(ComponentError, match=words) as caught:
         sr.build("restorer", name)
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
