@@ -177,10 +177,10 @@ def test_the_package_that_carries_the_voices_weights_is_not_imported(
 @pytest.mark.parametrize(
     ("name", "package", "remedy"),
     [
-        ("dnsmos", "speechmos", r"install selfremaster\[metrics\]"),
-        ("dnsmos", "onnxruntime", r"install selfremaster\[metrics\]"),
+        ("dnsmos", "speechmos", r"pip install 'selfremaster\[metrics\]'"),
+        ("dnsmos", "onnxruntime", r"pip install 'selfremaster\[metrics\]'"),
         ("speaker-similarity", "resemblyzer", "pip install --no-deps resemblyzer"),
-        ("wer", "pocketsphinx", r"install selfremaster\[wer\]"),
+        ("wer", "pocketsphinx", r"pip install 'selfremaster\[wer\]'"),
     ],
 )
 def test_a_missing_package_is_named(

@@ -75,7 +75,7 @@ class Dnsmos(Metric):
         self.policy = Policy(rate_hz=RATE_HZ, gain=gain, lag="removed")
         runtime = require("onnxruntime")
         # its own import of librosa takes seconds, for one spectrogram
-        folder = folder_of("speechmos", "install selfremaster[metrics]") / "dnsmos_models"
+        folder = folder_of("speechmos", "pip install 'selfremaster[metrics]'") / "dnsmos_models"
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.of_mel, self.of_wave = (

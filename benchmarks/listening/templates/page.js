@@ -214,14 +214,20 @@
     };
     const sound = use(file, {
       play: () => {
-        if (sound.currentTime < 0.01 || sound.ended) { kept.plays += 1; changed(); }
+        if (fromStart) { kept.plays += 1; fromStart = false; changed(); }
         draw();
         tick();
       },
       pause: draw,
       ended: () => { kept.heard += 1; draw(); tick(); changed(); },
     });
-    const toggle = () => (sound.paused ? start(sound) : sound.pause());
+    // told when it is asked for: on a busy machine the event comes when the sound is under way
+    let fromStart = false;
+    const toggle = () => {
+      if (!sound.paused) return sound.pause();
+      fromStart = sound.ended || sound.currentTime < 0.01;
+      return start(sound);
+    };
     button.addEventListener("click", toggle);
     draw();
     return { box, toggle, short };
