@@ -6,7 +6,9 @@ files of a manifest of other speech, with its splits.
 """
 
 import argparse
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -61,7 +63,17 @@ def corpus(path: Path) -> Iterator[Found]:
     for item in manifest.items:
         if item.split != SPLITS[-1]:
             name = Path(item.path).with_suffix("").as_posix().replace("/", "-")
-            yield Found(item.speaker or manifest.folder.name, name, manifest.file(item), item.split)
+            voice = item.speaker or manifest.folder.resolve().name
+            yield Found(safe(voice), name, manifest.file(item), item.split)
+
+
+def safe(name: str) -> str:
+    """A voice as the name of a folder, which leads nowhere else.
+
+    >>> safe("../anna b")
+    'anna-b'
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "voice"
 
 
 def read(found: Found) -> tuple[Tensor, int]:
@@ -74,8 +86,13 @@ def read(found: Found) -> tuple[Tensor, int]:
 def collect(found: Sequence[Found], output: Path, seed: int = 0) -> tuple[Manifest, list[str]]:
     """Write the files of a second or more and their manifest; gives it, and what is left out.
 
-    Raises `ExperimentError` where there are none.
+    Raises `ExperimentError` where there are none, or two that would lie in one place.
     """
+    for name, count in Counter(one.place for one in found).items():
+        if count > 1:
+            raise ExperimentError(
+                f"{count} files would become {name}; give the voices of the manifests other names"
+            )
     drawn = draw_splits({one.place: one.voice for one in found}, "multi-seen", FRACTIONS, seed)
     items, left_out = [], []
     for one in found:
@@ -126,6 +143,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     given = parser().parse_args(words)
     try:
+        for folder, usual in ((given.sounds, SOUNDS), (given.voices, FESTIVAL)):
+            if folder != usual and not folder.is_dir():
+                raise ExperimentError(f"{folder}: no such folder")
         found = [*prompts(given.sounds), *recordings(given.voices)]
         for path in given.corpus:
             found += corpus(path)

@@ -19,7 +19,7 @@ def copied(weights: Mapping[str, Mapping[str, Tensor]]) -> Weights:
 
 
 class RunningMean:
-    """An exponential mean of the weights of some modules, which starts as their plain mean.
+    """An exponential mean of the weights of some modules, which soon forgets how it began.
 
     Step t has the weight ``1 - decay``, once (1 + t) / (10 + t) has grown to the decay; before that
     more, so that the weights of the start are soon forgotten. Whole numbers among the weights are

@@ -66,6 +66,8 @@ def _level(side: Sound, step: float) -> float:
         level = _common(levels[long], falls[long], least)
         if not level and shortest == SHORTEST_RUN and levels[long].max(initial=0) >= FULL_SCALE:
             level = float(levels[long].max())
+        if not level:
+            continue
         beyond = int((side > level * (1 + BEYOND)).sum())
         if beyond <= MOST_BEYOND * int((np.abs(side - level) <= SAME_LEVEL * level).sum()):
             return level

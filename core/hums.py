@@ -81,6 +81,7 @@ def find_hum(spectra: Sequence[Array]) -> Hum | None:
 def _clearness(above: Array, base_hz: float, decibels: Array) -> tuple[float, float, float]:
     """How clear a series of harmonics is, its fundamental, and its level."""
     places = np.round(base_hz * np.arange(1, HARMONICS + 1) * POINTS_PER_HZ).astype(int)
+    places = places[places < len(above)]  # the others lie above half the rate
     peaks = np.clip(above[places], 0, MOST_DB)
     clear = float(np.sort(peaks)[-CLEAREST:].mean())
     # of equally clear ones the one that also has the most harmonics

@@ -165,7 +165,7 @@ def survey(paths: PathLike | Sequence[PathLike]) -> Survey:
 
     Raises `AudioError` for a missing path and a folder without sound.
     """
-    found = dict({file.resolve(): file for file, _ in find_audio(paths)})
+    found = {file.resolve(): file for file, _ in find_audio(paths)}
     return gather(survey_files(list(found.values())))
 
 

@@ -65,8 +65,27 @@ def test_voices_and_corpora_are_gathered_with_their_splits(
 def test_nothing_found_says_what_to_install(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = tmp_path / "speech"
-    words = ["--sounds", str(tmp_path / "no"), "--voices", str(tmp_path / "none")]
-    assert open_speech.main(["--output", str(output), *words]) == 2
+    output, empty = tmp_path / "speech", tmp_path / "empty"
+    empty.mkdir()
+    words = ["--output", str(output), "--sounds", str(empty), "--voices"]
+    assert open_speech.main([*words, str(empty)]) == 2
     assert "no speech was found; `apt-get install asterisk-core" in capsys.readouterr().err
+    assert open_speech.main([*words, str(tmp_path / "typo")]) == 2
+    assert "typo: no such folder" in capsys.readouterr().err
     assert left_behind(output) == []
+
+
+def test_voices_lead_nowhere_else_and_files_never_replace_each_other(
+    other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = other.read_text(encoding="utf-8").replace(",anna", ",../../anna")
+    other.write_text(text, encoding="utf-8")
+    empty, output = tmp_path / "empty", tmp_path / "deep" / "speech"
+    empty.mkdir()
+    words = ["--output", str(output), "--sounds", str(empty), "--voices", str(empty)]
+    corpora = ["--corpus", str(other), "--corpus", str(other)]
+    assert open_speech.main([*words, *corpora]) == 2
+    assert "2 files would become anna/a-train.flac; give the voices" in capsys.readouterr().err
+    assert left_behind(tmp_path / "deep") == []
+    assert open_speech.main([*words, *corpora[:2]]) == 0
+    assert {item.speaker for item in manifests.read(output / "manifest.csv").items} == {"anna"}

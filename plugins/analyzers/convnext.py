@@ -19,7 +19,7 @@ from selfremaster.plugins.convnext import Trunk
 
 
 class ConvNextConfig(ComponentConfig):
-    """Settings of `ConvNext`; the default has 4.5 million parameters."""
+    """Settings of `ConvNext`; the default has 4.6 million parameters."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "base": {},

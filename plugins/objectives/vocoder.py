@@ -152,8 +152,7 @@ class VocoderObjective(Objective):
         return at_gain(model, {"clean": normalise_peak(changed, model.peak_db)}, "clean", gain)
 
     def _comparable(self, model: Model, spoken: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-        """Both waves, as long as each other, without what the clean one cannot tell."""
-        spoken = spoken[..., : clean.shape[-1]]
+        """Both waves without what the clean one cannot tell."""
         limit_hz = self.config.missing_above_hz
         if limit_hz is None or limit_hz + FADE_HZ >= model.sample_rate / 2:
             return spoken, clean

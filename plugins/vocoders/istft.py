@@ -55,7 +55,7 @@ class IstftConfig(ComponentConfig):
     ] = 128
     pitch_blocks: Annotated[PositiveInt, Field(description="blocks of that network")] = 4
     f0_floor_hz: Annotated[float, Field(ge=40, description="lowest F0 spoken, Hz")] = 60.0
-    f0_ceil_hz: Annotated[float, Field(gt=0, description="highest F0 spoken, Hz")] = 600.0
+    f0_ceil_hz: Annotated[float, Field(le=1500, description="highest F0 spoken, Hz")] = 600.0
     pitches: Annotated[
         int, Field(ge=16, le=1024, description="how many are told apart between them, in octaves")
     ] = 128

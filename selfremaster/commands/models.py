@@ -16,7 +16,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="REF",
-        help="A bundle, the folder of a run, or a built-in name.",
+        help="A bundle, the folder of a run, or a built-in name; default if left out.",
         show_default=False,
     ),
 ]
@@ -29,8 +29,14 @@ def load_model(reference: str | None, device: str, vocoder: str | None = None) -
     from selfremaster.registry.assembling import builtin_bundles, load
 
     chosen = choose_device(device)
-    if reference is None and DEFAULT_MODEL not in builtin_bundles():
-        raise BundleError(
-            "--model is missing; give a bundle (model.safetensors) or the folder of a run"
-        )
-    return load(reference or DEFAULT_MODEL, output=vocoder).to(chosen)
+    if reference is None:
+        own = builtin_bundles().get(DEFAULT_MODEL)
+        if own is None:
+            raise BundleError(
+                "--model is missing; give a bundle (model.safetensors) or the folder of a run"
+            )
+        # by its path: a folder of that name in the working folder is another model
+        return load(own, output=vocoder).to(chosen)
+    if not reference:
+        raise BundleError("--model is empty; give a bundle, the folder of a run or a built-in name")
+    return load(reference, output=vocoder).to(chosen)

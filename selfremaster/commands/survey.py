@@ -46,7 +46,7 @@ def survey(
     from selfremaster.core import surveys
     from selfremaster.core.folders import find_audio
 
-    files = list(dict({file.resolve(): file for file, _ in find_audio(recordings)}).values())
+    files = list({file.resolve(): file for file, _ in find_audio(recordings)}.values())
     done, failures = work_through(
         surveys.survey_files(files), len(files), quiet, "surveying", "surveyed"
     )
