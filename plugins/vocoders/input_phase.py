@@ -51,6 +51,7 @@ class InputPhase(Vocoder):
     def __init__(self, config: InputPhaseConfig, features: Features) -> None:
         super().__init__(config, features)
         self.gains = MelGains(features)
+        self.mel = self.gains.mel
 
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The source with the loudness of the features."""

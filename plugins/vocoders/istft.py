@@ -83,7 +83,7 @@ class Istft(Vocoder):
     for the pulses a phase besides. What is filtered is joined by an inverse STFT. Nothing in it
     works at the sampling rate but the excitation, which has no weights.
 
-    The last layer begins at zero: untrained it is a pulse-and-noise vocoder whose pitch is not yet
+    The last layers begin at zero: untrained it is a pulse-and-noise vocoder whose pitch is not yet
     true, so that training starts from near intelligible speech. F0 is learned from WORLD's
     (`own_losses`), not through the wave. The noise is always the same, but for training, which
     draws where it begins. Gradients reach the log-mel through the filters, not through F0.
@@ -136,8 +136,9 @@ class Istft(Vocoder):
             1 + config.pitches,
         )
         self.shaping = Trunk(self.channels + 2, config.width, config.inner, config.blocks, 4 * bins)
-        for parameter in self.shaping.last.parameters():
-            nn.init.zeros_(parameter)
+        for trunk in (self.hearing, self.shaping):
+            for parameter in trunk.last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The wave that the log-mel describes."""
