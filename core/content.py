@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -164,8 +165,10 @@ def _pair(before: Powers, after: Powers, sample_rate: int) -> _Pair:
     frames = -(-len(before) // grid.hop)
     at_once = round(PIECE_SECONDS * sample_rate / grid.hop)
     pieces, cutoffs = [], []
-    for first in range(0, frames, at_once):
-        count = min(at_once, frames - first)
+    # a short rest goes with the piece before it: it could not tell its own noise from speech
+    starts = [*range(0, max(frames - at_once // 3, 1), at_once), frames]
+    for first, end in pairwise(starts):
+        count = end - first
         stretch = slice(first * grid.hop, (first + count - 1) * grid.hop + grid.size)
         heard, floor, voice = _listen(before[stretch], sample_rate, count, shares)
         made, rest, voice_after = _listen(after[stretch], sample_rate, count, shares)

@@ -4,8 +4,9 @@ import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -218,3 +219,24 @@ def test_further_listeners_have_columns_of_their_own(speech: Tensor, tmp_path: P
     assert [row["own_length"] for row in rows] == ["4.000"] * 4 + ["2.500"] * 3
     assert {row["invented_dbfs"] for row in rows} == {""}
     assert {row["suspicious"] for row in rows} == {"0"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lengths"), [(1, [1]), (30, [30]), (30.3, [30.3]), (41, [30, 11]), (65, [30, 35])]
+)
+def test_a_short_rest_is_heard_with_the_piece_before_it(
+    seconds: float, lengths: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selfremaster.core import content
+
+    heard: list[int] = []
+    listen = content._listen
+
+    def counted(wave: Any, rate: int, frames: int, shares: Any) -> Any:
+        heard.append(frames)
+        return listen(wave, rate, frames, shares)
+
+    monkeypatch.setattr(content, "_listen", counted)
+    wave = np.random.default_rng(0).standard_normal(round(seconds * 8000)).astype(np.float64)
+    content._pair(np.pad(wave, (0, 8000)), np.pad(wave, (0, 8000)), 8000)
+    assert len(heard[::2]) == len(lengths)
