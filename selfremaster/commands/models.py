@@ -25,12 +25,19 @@ ModelOption = Annotated[
 def load_model(reference: str | None, device: str, vocoder: str | None = None) -> Model:
     """The model of --model, or the built-in one where there is one, on the device of --device."""
     from selfremaster.core.devices import choose_device
-    from selfremaster.core.errors import BundleError
-    from selfremaster.registry.assembling import builtin_bundles, load
+    from selfremaster.registry.assembling import load
 
     chosen = choose_device(device)
+    return load(model_reference(reference), output=vocoder).to(chosen)
+
+
+def model_reference(reference: str | None) -> str:
+    """The bundle of --model, or the built-in one where there is one."""
+    from selfremaster.core.errors import BundleError
+    from selfremaster.registry.assembling import builtin_bundles
+
     if reference is None and DEFAULT_MODEL not in builtin_bundles():
         raise BundleError(
             "--model is missing; give a bundle (model.safetensors) or the folder of a run"
         )
-    return load(reference or DEFAULT_MODEL, output=vocoder).to(chosen)
+    return reference or DEFAULT_MODEL
