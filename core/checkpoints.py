@@ -24,6 +24,7 @@ MAY_CHANGE = frozenset(
         "log_every",
         "validate_every",
         "save_every",
+        "patience",
         "half",
         "device",
         "devices",

@@ -1,5 +1,7 @@
 """The one place where a device is chosen."""
 
+from typing import Literal
+
 import torch
 
 from selfremaster.core.errors import SelfRemasterError
@@ -23,3 +25,14 @@ def choose_device(name: str = "auto") -> torch.device:
     if not available[kind] or int(number or 0) >= count:
         raise SelfRemasterError(f"device {name!r} is not there; use auto or cpu")
     return torch.device(name)
+
+
+def choose_precision(device: torch.device) -> Literal["32-true", "bf16-mixed"]:
+    """Mixed precision where the device is fast at it, and full precision elsewhere."""
+    if device.type == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    if device.type == "cpu":
+        known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # not in every torch
+        fast = any(getattr(torch.cpu, name, bool)() for name in known)
+        return "bf16-mixed" if fast else "32-true"
+    return "32-true"

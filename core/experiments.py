@@ -254,6 +254,13 @@ class TrainSettings(Settings):
         Literal["last", "best"],
         Field(description="which weights the bundle gets; best needs held-out speech"),
     ] = "last"
+    patience: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="stop after so many validations in a row without improvement; empty: never",
+        ),
+    ] = None
     average: Annotated[
         float | None,
         Field(

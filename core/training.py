@@ -25,6 +25,7 @@ from selfremaster.core.errors import BundleError, TrainingError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.files import write_atomically
 from selfremaster.core.interfaces import Objective, StepContext
+from selfremaster.core.judges import TOTAL, Judge
 from selfremaster.core.models import Model
 from selfremaster.core.processes import Processes
 from selfremaster.core.runlogs import RunLog
@@ -51,6 +52,11 @@ class Progress:
     step: int
     steps: int
     losses: Mapping[str, float]
+    judged: Mapping[str, float] = field(default_factory=dict)  # at the last validation
+
+
+Stopped = Literal["steps", "minutes", "patience", "diverged"]
+"""Why a run came to its end; one with a judge keeps its best where it leaves the numbers."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,9 @@ class TrainingResult:
     seconds: float
     losses: Mapping[str, float]
     held_out: Mapping[str, float]
-    stopped: Literal["steps", "minutes"]
+    stopped: Stopped
     rank: int  # of this process, where there are several
+    best_step: int | None = None  # whose weights the bundle has, with train.keep=best
 
 
 @dataclass
@@ -74,6 +81,9 @@ class _State:
     best: float = math.inf
     held_out: dict[str, float] = field(default_factory=dict)
     validated: int = -1  # the step of the last validation
+    best_step: int | None = None
+    without_improvement: int = 0  # validations
+    judged: dict[str, float] = field(default_factory=dict)
 
 
 class Trainer:
@@ -87,6 +97,7 @@ class Trainer:
         data: TrainingData,
         folder: Path,
         report: Callable[[Progress], None] | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self.experiment = experiment
         self.settings = experiment.train
@@ -95,6 +106,7 @@ class Trainer:
         self.data = data
         self.folder = folder
         self.report = report or (lambda _: None)
+        self.judge = judge
         device = choose_device(self.settings.device)
         self.fabric = Fabric(
             accelerator=device.type,
@@ -118,7 +130,8 @@ class Trainer:
     def run(self, *, resume: bool = False) -> TrainingResult:
         """Train to the end and write the bundle; with ``resume`` go on from the last checkpoint.
 
-        Raises `TrainingError` when a loss is no longer a number; what was saved before stays.
+        Raises `TrainingError` when a loss is no longer a number; what was saved before stays. With
+        a judge that is the end of the run, and the best so far is kept.
         An interrupt (Ctrl-C) between two steps saves a checkpoint on its way out.
         """
         self.fabric.launch()
@@ -170,11 +183,15 @@ class Trainer:
             )
             self._optimizers[name] = cast("Optimizer", self.fabric.setup_optimizers(optimizer))
 
-    def _steps(self) -> Literal["steps", "minutes"]:
+    def _steps(self) -> Stopped:
         batches = self.data.batches(
             self.state.step, self.fabric.global_rank, self.fabric.world_size
         )
+        if self.judge is not None and self.state.validated < 0:
+            self._judge_the_start()
         while self.state.step < self.settings.steps:
+            if self._is_out_of_patience():
+                return "patience"
             self._elapsed = self._part_of_the_minutes()
             if self._elapsed >= 1:
                 if self.state.step % self.settings.log_every:
@@ -185,11 +202,30 @@ class Trainer:
             started = time.monotonic()
             self._stepping = True
             self._last_batch = next(batches)
-            self._step(self._last_batch)
+            try:
+                self._step(self._last_batch)
+            except TrainingError:
+                if self.judge is None or self.best_weights is None:
+                    raise
+                self._stepping = False
+                return "diverged"
             self.state.step += 1
             self._after_step()
             self.state.seconds += time.monotonic() - started
         return "steps"
+
+    def _judge_the_start(self) -> None:
+        """The model as it comes is one of those to be kept."""
+        started = time.monotonic()
+        if not self.data.held_out:  # the log is to show something
+            batches = self.data.batches(0, self.fabric.global_rank, self.fabric.world_size)
+            self._last_batch = next(batches)
+        self._validate(self._last_batch)
+        self.state.seconds += time.monotonic() - started
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return patience is not None and self.state.without_improvement >= patience
 
     def _part_of_the_minutes(self) -> float:
         """How much of the minutes the first of several processes has used up, from 0."""
@@ -266,7 +302,7 @@ class Trainer:
         if step % settings.validate_every == 0 or last:
             self._validate(self._last_batch)
         self._stepping = False
-        self.report(Progress(step, settings.steps, self._losses))
+        self.report(Progress(step, settings.steps, self._losses, self.state.judged))
         if step % settings.save_every == 0:
             self._save_checkpoint()
 
@@ -284,20 +320,40 @@ class Trainer:
                     sums[name] = sums.get(name, 0.0) + float(value) / len(self.data.held_out)
             if self.fabric.is_global_zero:
                 self.log.sounds(self.state.step, _first_sounds(self.model, shown), self.model)
-        self.state.validated = self.state.step
-        total = sums.get("total", self._last_total)
-        self.schedule.observe(
-            float(self.processes.mean(torch.tensor(total, device=self.fabric.device)))
-        )
-        if not sums:
-            return
         self.state.held_out = sums
         self.log.numbers(self.state.step, "held_out", sums)
-        if sums["total"] < self.state.best:
-            self.state.best = sums["total"]
+        total = sums.get(TOTAL, self._last_total)
+        if self.judge is not None:
+            total = self._judged(sums)
+        total = float(self.processes.mean(torch.tensor(total, device=self.fabric.device)))
+        start = self.state.validated < 0 and self.state.step == 0
+        self.state.validated = self.state.step
+        if not start:
+            self.schedule.observe(total)
+        if sums or self.judge is not None:
+            self._compare(total)
+
+    def _judged(self, losses: Mapping[str, float]) -> float:
+        """What the judge says, in full precision: the restored sound is what it hears."""
+        if self.judge is None:
+            return math.inf
+        with torch.no_grad(), self._mean_in_use():
+            judged = dict(self.judge(self.model, losses))
+        self.state.judged = judged
+        self.log.numbers(self.state.step, "judged", judged)
+        total = judged[TOTAL]
+        return math.inf if math.isnan(total) else total
+
+    def _compare(self, total: float) -> None:
+        """Keep the weights if they are the best so far, and count how long there were no better."""
+        if total < self.state.best:
+            self.state.best, self.state.best_step = total, self.state.step
+            self.state.without_improvement = 0
             if self.settings.keep == "best":
                 own = self._trained_weights() if self.mean is None else self.mean.weights
                 self.best_weights = copied(own)
+        else:
+            self.state.without_improvement += 1
 
     def _moved(self, batch: Batch) -> dict[str, Tensor]:
         return {name: wave.to(self.fabric.device) for name, wave in batch.items()}
@@ -340,6 +396,10 @@ class Trainer:
             "best": None if math.isinf(self.state.best) else self.state.best,
             "held_out": self.state.held_out,
             "validated": self.state.validated,
+            "best_step": self.state.best_step,
+            "without_improvement": self.state.without_improvement,
+            "judged": self.state.judged,
+            "judge": None if self.judge is None else dict(self.judge.state()),
             "start": self.data.notes.get("start"),
         }
         write_checkpoint(self.folder, state, self.experiment)
@@ -362,10 +422,19 @@ class Trainer:
         self.best_weights = state["best_weights"]
         best = math.inf if state["best"] is None else state["best"]
         self.state = _State(
-            state["step"], state["seconds"], best, state["held_out"], state["validated"]
+            state["step"],
+            state["seconds"],
+            best,
+            state["held_out"],
+            state["validated"],
+            state.get("best_step"),  # earlier versions counted no patience
+            state.get("without_improvement", 0),
+            state.get("judged", {}),
         )
+        if self.judge is not None and state.get("judge") is not None:
+            self.judge.load(state["judge"])
 
-    def _finish(self, stopped: Literal["steps", "minutes"]) -> TrainingResult:
+    def _finish(self, stopped: Stopped) -> TrainingResult:
         bundle = self.folder / BUNDLE_NAME
         if self.fabric.is_global_zero:
             if self.best_weights is not None:
@@ -390,6 +459,7 @@ class Trainer:
             self.state.held_out,
             stopped,
             self.fabric.global_rank,
+            self.state.best_step if self.best_weights is not None else None,
         )
 
 

@@ -30,6 +30,7 @@ from selfremaster.core.experiments import (
 )
 from selfremaster.core.feature_caches import FeatureCache, Told, folder_beside
 from selfremaster.core.interfaces import Features, Loss, Objective
+from selfremaster.core.judges import Judge
 from selfremaster.core.models import Model
 from selfremaster.core.segments import Beside, Labels, SegmentDataset, loader, stacked
 from selfremaster.core.training import Batch, Progress, Trainer, TrainingData, TrainingResult
@@ -47,11 +48,13 @@ def train(
     init: str | None = None,
     report: Callable[[Progress], None] | None = None,
     told: Told | None = None,
+    judge: Judge | None = None,
 ) -> TrainingResult:
     """Run an experiment; by default in ``runs/NAME``. The bundle is in the result.
 
     ``report`` is told after each step, ``told`` after each file whose speech features had to be
-    computed before the first.
+    computed before the first. ``judge`` says which weights are the best, instead of the held-out
+    loss.
 
     ``init`` names a bundle that all modules start from which it has (`start_everything_from`).
     With ``resume`` a run goes on from its checkpoint, or begins where there is none.
@@ -63,10 +66,10 @@ def train(
             f"{folder}: holds a run already; go on with --resume or name another folder"
         )
     resolved = resolve(start_everything_from(experiment, init) if init else experiment)
-    model, objective = _model_and_objective(resolved)
+    model, objective = _model_and_objective(resolved, judged=judge is not None)
     hashes = start_from_bundles(model, resolved)
     data = _data(resolved, objective, model.features, {"start": hashes}, told)
-    return Trainer(resolved, model, objective, data, folder, report).run(resume=resume)
+    return Trainer(resolved, model, objective, data, folder, report, judge).run(resume=resume)
 
 
 def check_parts(experiment: Experiment, later: Collection[str] = ()) -> None:
@@ -82,12 +85,12 @@ def check_parts(experiment: Experiment, later: Collection[str] = ()) -> None:
     start_from_bundles(model, resolved.model_copy(update={"start": start}))
 
 
-def _model_and_objective(resolved: Experiment) -> tuple[Model, Objective]:
+def _model_and_objective(resolved: Experiment, *, judged: bool = False) -> tuple[Model, Objective]:
     """The model with fresh weights and its objective, checked to fit each other."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(resolved.seed + 1)
         objective: Objective = build("objective", resolved.objective)
-    _check_streams(resolved, objective)
+    _check_streams(resolved, objective, judged=judged)
     model = assemble(resolved)
     _check_modules(resolved, model, objective)
     _check_rates(model, objective)
@@ -216,7 +219,7 @@ def _check_rates(model: Model, objective: Objective) -> None:
             )
 
 
-def _check_streams(experiment: Experiment, objective: Objective) -> None:
+def _check_streams(experiment: Experiment, objective: Objective, *, judged: bool) -> None:
     given, held_out = experiment.data.streams(), experiment.data.held_out()
     for stream in objective.streams:
         if stream not in given:
@@ -230,9 +233,17 @@ def _check_streams(experiment: Experiment, objective: Objective) -> None:
                 f"objective {experiment.objective.name} needs held-out {stream} speech beside "
                 f"{', '.join(held_out)}; set data.held_out_{stream}, or none of them"
             )
-    if experiment.train.keep == "best" and not held_out:
+    needing = [
+        setting
+        for setting, wanted in (
+            ("train.keep=best", experiment.train.keep == "best"),
+            ("train.patience", experiment.train.patience is not None),
+        )
+        if wanted and not held_out and not judged
+    ]
+    if needing:
         raise ExperimentError(
-            "train.keep=best needs held-out speech to tell; set "
+            f"{needing[0]} needs held-out speech to tell; set "
             + ", ".join(f"data.held_out_{stream}" for stream in objective.streams)
         )
 

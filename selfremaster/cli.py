@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from selfremaster.commands.adapt import adapt
 from selfremaster.commands.benchmark import benchmark
 from selfremaster.commands.check import check
 from selfremaster.commands.convert import convert
@@ -70,6 +71,7 @@ def start(
 for _name, _command, _example in (
     ("restore", restore, "restore tapes --output restored --model runs/a"),
     ("survey", survey, "survey tapes"),
+    ("adapt", adapt, "adapt tapes --output runs/tapes"),
     ("degrade", degrade, "degrade clean.wav --output old.wav --degradation clip:ratio=0.3"),
     ("train", train, "train vocoder.yaml --set train.steps=1000 --output runs/vocoder"),
     ("benchmark", benchmark, "benchmark smoke --output runs/smoke"),

@@ -80,6 +80,8 @@ def sources(clone: Path) -> dict[str, Path]:
     for path in (clone / "plugins" / "weights").iterdir():
         if path.suffix in {".safetensors", ".md"}:
             found[f"selfremaster/plugins/weights/{path.name}"] = path
+    for path in (clone / "registry" / "voices").iterdir():
+        found[f"selfremaster/registry/voices/{path.name}"] = path
     for data in ("suites", "listening/templates", "reporting/templates"):
         for path in (clone / "benchmarks" / data).iterdir():
             if data != "suites" or path.suffix == ".yaml":

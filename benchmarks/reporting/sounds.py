@@ -145,13 +145,8 @@ def _player(
     except SelfRemasterError as error:
         store.left_out.append(f"{called}: {error}".replace(f"{findings.outcome.folder}/", ""))
         return None
-    gains = matching_gains(waves, rate)
-    heard = {label: wave / over(wave) * gains[label] for label, wave in waves.items()}
-    pictures = spectrograms(heard, rate)
-    encoded = {label: flac(wave, rate) for label, wave in waves.items()}
-    markup = PLAYER_BYTES + TRACK_BYTES * len(waves)
-    sounds = store.add(encoded, markup + sum(map(len, pictures.values())))
-    if sounds is None:
+    tracks = tracks_of(waves, rate, stretch.roles, stretch.scores, store)
+    if tracks is None:
         store.left_out.append(f"{called}: no room left in the page")
         return None
     seconds = next(iter(waves.values())).shape[-1] / rate
@@ -166,19 +161,37 @@ def _player(
             f"{start / rate:.1f} s" if result.seconds > seconds else "",
         ),
     )
-    tracks = tuple(
+    told = tuple((what, text) for what, text in details if text)
+    return Player(name, cut(file, 80), condition, told, seconds, rate / 2000, tracks)
+
+
+def tracks_of(
+    waves: Mapping[str, Tensor],
+    sample_rate: int,
+    roles: Mapping[str, str],
+    scores: Mapping[str, str],
+    store: Store,
+) -> tuple[Track, ...] | None:
+    """Waves (samples,) of one length that are heard in turn; none where the store has no room."""
+    gains = matching_gains(waves, sample_rate)
+    heard = {label: wave / over(wave) * gains[label] for label, wave in waves.items()}
+    pictures = spectrograms(heard, sample_rate)
+    encoded = {label: flac(wave, sample_rate) for label, wave in waves.items()}
+    markup = PLAYER_BYTES + TRACK_BYTES * len(waves)
+    sounds = store.add(encoded, markup + sum(map(len, pictures.values())))
+    if sounds is None:
+        return None
+    return tuple(
         Track(
             label,
-            stretch.roles[label],
+            roles.get(label, ""),
             sounds[label],
             round(gains[label], 4),
             pictures[label],
-            stretch.scores.get(label, ""),
+            scores.get(label, ""),
         )
         for label in waves
     )
-    told = tuple((what, text) for what, text in details if text)
-    return Player(name, cut(file, 80), condition, told, seconds, rate / 2000, tracks)
 
 
 def _stretch(

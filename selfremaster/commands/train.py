@@ -78,9 +78,9 @@ def train(
     if resume and checkpoint_step(folder) is None and not quiet:
         note(f"{folder}: no checkpoint to go on from; beginning")
     with progress(quiet, "training", wanted.train.steps) as bar:
-        report = _Report(wanted, bar, quiet=quiet)
+        report = RunReport(wanted, bar, quiet=quiet)
         try:
-            with _stopping_between_steps(report):
+            with stopping_between_steps(report):
                 result = runs.train(
                     wanted, folder, resume=resume, init=init, report=report, told=report.features
                 )
@@ -102,7 +102,7 @@ def train(
 
 
 @contextmanager
-def _stopping_between_steps(report: _Report) -> Iterator[None]:
+def stopping_between_steps(report: RunReport) -> Iterator[None]:
     """Let Ctrl-C wait for the end of a step, so that the checkpoint holds whole steps."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -122,7 +122,7 @@ def _stopping_between_steps(report: _Report) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-class _Report:
+class RunReport:
     """Shows how a run goes: on a progress bar, or else by about ten lines."""
 
     def __init__(self, experiment: Experiment, bar: Bar, *, quiet: bool) -> None:
@@ -181,7 +181,8 @@ def _losses_text(told: Mapping[str, float]) -> str:
 
 
 def _show(result: TrainingResult) -> None:
-    why = " (time is up)" if result.stopped == "minutes" else ""
+    reasons = {"minutes": " (time is up)", "patience": " (nothing improved any more)"}
+    why = reasons.get(result.stopped, "")
     say(f"bundle: {result.bundle}")
     say(f"steps: {result.steps}{why}")
     say(f"minutes: {result.seconds / 60:.2f}")

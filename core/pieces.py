@@ -1,0 +1,149 @@
+"""Speech cut out of recordings of any length: the pieces that a model learns from."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor
+
+from selfremaster.core import audio, manifests
+from selfremaster.core.files import sha256_of
+from selfremaster.core.surveys import Survey
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 4.0, 12.0  # of a piece, where there is enough speech
+LEAST_SECONDS = 1.0  # of a piece that stands alone
+GAP_SECONDS = 1.0  # a longer pause ends a piece
+PIECES_WANTED = 20  # of little speech shorter ones are made, so that some can be held out
+HELD_OUT_EVERY, HELD_OUT_LEAST = 10, 3
+PEAK_DB = -3.0
+TRAIN, HELD_OUT = "train", "val"
+MANIFEST_NAME = "manifest.csv"
+
+Thing = TypeVar("Thing")
+
+Told = Callable[[int, int], None]
+"""Told after each piece how many of how many are done."""
+
+
+class Piece(NamedTuple):
+    """A stretch of speech in a recording."""
+
+    recording: Path
+    start: float  # seconds
+    seconds: float
+
+
+def find_pieces(survey: Survey) -> list[Piece]:
+    """The speech of surveyed recordings in pieces of 4 to 12 seconds, in order.
+
+    Stretches that lie within a second of each other are joined, long ones parted, and what stands
+    alone is left out if it is shorter than a second. Where there is little speech, pieces are of 4
+    seconds rather than 12, so that there are some to hold out.
+    """
+    longest = min(max(survey.speech_seconds / PIECES_WANTED, SHORTEST_SECONDS), LONGEST_SECONDS)
+    stretches = [
+        Piece(one.source, start, end - start)
+        for one in survey.files
+        for start, end in one.stretches
+    ]
+    return list(_joined(stretches, longest))
+
+
+def cut_pieces(
+    pieces: Sequence[Piece],
+    folder: Path,
+    sample_rate: int,
+    most_seconds: float,
+    told: Told | None = None,
+) -> manifests.Manifest:
+    """Write the pieces as FLAC into a folder, each at its peak level, with ``manifest.csv``.
+
+    Where there is more speech than asked for, pieces are drawn evenly. Every tenth, three at least
+    where there are enough of them, is held out: split ``val``, spread over recordings and time.
+
+    Raises `AudioError` where a recording cannot be read, or `SelfRemasterError` a piece written.
+    """
+    seconds = sum(piece.seconds for piece in pieces)
+    chosen = evenly(pieces, max(int(len(pieces) * min(1.0, most_seconds / seconds)), 1))
+    kept = held_out(len(chosen))
+    items = []
+    for number, piece in enumerate(chosen):
+        name = f"{number + 1:04d}.flac"
+        wave = _read(piece, sample_rate)
+        audio.write(folder / name, audio.normalise_peak(wave, PEAK_DB), sample_rate)
+        items.append(
+            manifests.Item(
+                name,
+                HELD_OUT if number in kept else TRAIN,
+                seconds=wave.shape[-1] / sample_rate,
+                sample_rate=sample_rate,
+                channels=1,
+                sha256=sha256_of(folder / name),
+                others={"recording": str(piece.recording), "from_second": f"{piece.start:.2f}"},
+            )
+        )
+        if told is not None:
+            told(number + 1, len(chosen))
+    manifest = manifests.Manifest(folder, tuple(items))
+    manifests.write(manifest, folder / MANIFEST_NAME)
+    return manifest
+
+
+def held_out(count: int) -> set[int]:
+    """Which of so many pieces are held out: every tenth, three at least, never most of them.
+
+    >>> sorted(held_out(40)), sorted(held_out(12)), sorted(held_out(4))
+    ([5, 15, 25, 35], [2, 6, 10], [2])
+    """
+    wanted = max(count // HELD_OUT_EVERY, min(HELD_OUT_LEAST, count // 3), min(count - 1, 1))
+    return {(2 * index + 1) * count // (2 * wanted) for index in range(wanted)}
+
+
+def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
+    """So many of the things, spread over all of them.
+
+    >>> evenly("abcdef", 3), evenly("ab", 5)
+    (['b', 'd', 'f'], ['a', 'b'])
+    """
+    if count >= len(things):
+        return list(things)
+    return [things[(2 * index + 1) * len(things) // (2 * count)] for index in range(count)]
+
+
+def _joined(stretches: Sequence[Piece], longest: float) -> Iterator[Piece]:
+    """Join stretches that lie near to each other into pieces, and part those that are long."""
+    held: Piece | None = None
+    for stretch in stretches:
+        for part in _parts(stretch, longest):
+            if held is not None and _fits(held, part, longest):
+                held = held._replace(seconds=part.start + part.seconds - held.start)
+                continue
+            if held is not None and held.seconds >= LEAST_SECONDS:
+                yield held
+            held = part
+    if held is not None and held.seconds >= LEAST_SECONDS:
+        yield held
+
+
+def _fits(held: Piece, part: Piece, longest: float) -> bool:
+    gap = part.start - held.start - held.seconds
+    together = part.start + part.seconds - held.start
+    near = held.recording == part.recording and gap <= GAP_SECONDS
+    return near and (together <= longest or min(held.seconds, part.seconds) < LEAST_SECONDS)
+
+
+def _parts(stretch: Piece, longest: float) -> Iterator[Piece]:
+    count = max(1, math.ceil(stretch.seconds / longest))
+    for index in range(count):
+        seconds = stretch.seconds / count
+        yield Piece(stretch.recording, stretch.start + index * seconds, seconds)
+
+
+def _read(piece: Piece, sample_rate: int) -> Tensor:
+    """The mean of the channels, (samples,), at a rate."""
+    info = audio.inspect(piece.recording)
+    first = min(round(piece.start * info.sample_rate), info.samples - 1)
+    samples = max(round(piece.seconds * info.sample_rate), 1)
+    wave, rate = audio.read(piece.recording, first, samples)
+    return audio.resample(wave.mean(dim=0), rate, sample_rate)

@@ -1,0 +1,154 @@
+"""By what adaptation chooses the moment to keep: losses, quality and what was said, together."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from selfremaster.core.errors import ComponentError
+from selfremaster.core.interfaces import Metric
+from selfremaster.core.judges import TOTAL, Judge
+from selfremaster.core.levels import rms_db
+from selfremaster.core.models import Model
+from selfremaster.registry.building import build
+
+Content = Callable[[Model, Tensor, Tensor], float]
+"""How far two waves (samples,) say the same, 1 for wholly."""
+
+QUALITY = (("distillmos", "distillmos"), ("dnsmos", "dnsmos-p808"))
+"""Metrics that need no reference, each with its number from 1 to 5, the favourite first."""
+
+QUALITY_WEIGHT = 0.5  # a point of opinion counts as much as half of the held-out loss
+QUALITY_SLACK, LOST_WEIGHT = 0.1, 10.0  # it may fall by so much; what is beyond counts
+CONTENT_SLACK, CONTENT_WEIGHT = 0.03, 10.0  # agreement may fall by so much; what is beyond counts
+LEVEL_SLACK_DB, LEVEL_WEIGHT = 6.0, 0.1  # likewise how loud the restored speech is, in dB
+
+DYNAMICS = 5.0  # nepers below the loudest that envelopes are followed: 43 dB
+SMOOTHED_FRAMES = 5
+
+
+class Criterion(Judge):
+    """Judge a model on recordings that it does not learn from, without their clean originals.
+
+    ``total`` begins at 1 and is the mean of two held-out losses, each relative to its start (how
+    well the recordings are explained, and how well learned damage is undone), less what listeners
+    would say is gained, at half the loss a point. What must not happen counts on top, so much that
+    no loss makes up for it: that listeners would say that 0.1 points are lost (the losses of a
+    channel module that knew nothing fall steeply, whatever becomes of the speech), that the
+    restored speech agrees less with what the recording says than at the start by more than 0.03,
+    that its level moves by more than 6 dB, and samples that are no numbers (infinite).
+
+    Without a metric of quality the losses alone are followed, within the same guard rails.
+    """
+
+    def __init__(
+        self,
+        waves: Sequence[Tensor],
+        quality: tuple[Metric, str] | None = None,
+        content: Content | None = None,
+    ) -> None:
+        self.waves = tuple(waves)  # (samples,), at the model's rate and level
+        self.quality = quality
+        self.content = content or envelope_agreement
+        self.start: dict[str, float] | None = None
+
+    def __call__(self, model: Model, losses: Mapping[str, float]) -> Mapping[str, float]:
+        """The numbers of the model, and what they come to beside those of the start."""
+        numbers = {name: losses[name] for name in ("reconstruction", "task") if name in losses}
+        restored = [_restored(model, wave) for wave in self.waves]
+        if not all(bool(torch.isfinite(wave).all()) for wave in restored):
+            return {**numbers, TOTAL: math.inf}
+        numbers |= self._heard(model, restored)
+        if self.start is None:
+            self.start = dict(numbers)
+        return {**numbers, TOTAL: total(numbers, self.start)}
+
+    def _heard(self, model: Model, restored: Sequence[Tensor]) -> dict[str, float]:
+        pairs = list(zip(self.waves, restored, strict=True))
+        numbers = {
+            "content": _mean([self.content(model, *pair) for pair in pairs]),
+            "level_db": _mean([float(rms_db(wave)) for wave in restored]),
+        }
+        if self.quality is not None:
+            metric, name = self.quality
+            scores = [metric.compute(wave, model.sample_rate)[name] for wave in restored]
+            numbers["quality"] = _mean([score for score in scores if math.isfinite(score)])
+        return numbers
+
+    def state(self) -> Mapping[str, Any]:
+        """The numbers of the start."""
+        return {"start": self.start}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.start = state["start"]
+
+
+def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
+    """What the numbers of a model come to, 1 for those of the start; the lower the better.
+
+    >>> start = {"reconstruction": 2.0, "task": 1.0, "content": 0.9, "quality": 3.0}
+    >>> total(start, start)
+    1.0
+    >>> total({"reconstruction": 1.0, "task": 1.0, "content": 0.9, "quality": 3.5}, start)
+    0.5
+    """
+    parts = [
+        numbers[name] / max(start[name], 1e-9)
+        for name in ("reconstruction", "task")
+        if name in numbers and name in start
+    ]
+    result = _mean(parts) if parts else 1.0
+    if all(math.isfinite(given.get("quality", math.nan)) for given in (numbers, start)):
+        gained = numbers["quality"] - start["quality"]
+        result += LOST_WEIGHT * max(-gained - QUALITY_SLACK, 0.0) - QUALITY_WEIGHT * gained
+    lost = start.get("content", 0.0) - numbers.get("content", 0.0) - CONTENT_SLACK
+    moved = abs(numbers.get("level_db", 0.0) - start.get("level_db", 0.0)) - LEVEL_SLACK_DB
+    return result + CONTENT_WEIGHT * max(lost, 0.0) + LEVEL_WEIGHT * max(moved, 0.0)
+
+
+def find_quality() -> tuple[tuple[Metric, str] | None, str]:
+    """The metric of quality that is installed, with its number; and what is to be said of it."""
+    reasons = []
+    for spec, name in QUALITY:
+        try:
+            return (build("metric", spec), name), name
+        except ComponentError as error:
+            reasons.append(str(error))
+    return None, f"no-reference quality is not measured ({'; '.join(reasons)})"
+
+
+def envelope_agreement(model: Model, recording: Tensor, restored: Tensor) -> float:
+    """How far the bands of two waves come and go together, from -1 to 1.
+
+    The correlation over time of each band's smoothed log-mel, 43 dB downwards from its loudest,
+    weighted by how much the recording's moves: what is steady (equaliser, hum, hiss) plays no part,
+    and bands of which the recording has nothing hardly any.
+
+    Shape: waves (samples,) at the rate of the model, whose log-mel is taken.
+    """
+    first, second = (_envelopes(model, wave) for wave in (recording, restored))
+    spread = first.square().mean(-1)
+    moving = (first.square().sum(-1) * second.square().sum(-1)).sqrt().clamp(min=1e-9)
+    correlation = (first * second).sum(-1) / moving
+    return float((correlation * spread).sum() / spread.sum().clamp(min=1e-9))
+
+
+def _envelopes(model: Model, wave: Tensor) -> Tensor:
+    """The log-mel (bands, frames) without the mean of each band."""
+    log_mel = model.features.log_mel(wave[None].to(model.device))[0].float().cpu()
+    log_mel = log_mel.clamp(min=float(log_mel.max()) - DYNAMICS)
+    frames = min(SMOOTHED_FRAMES, log_mel.shape[-1])
+    smooth = torch.nn.functional.avg_pool1d(log_mel, frames, 1)
+    return smooth - smooth.mean(-1, keepdim=True)
+
+
+def _restored(model: Model, wave: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model.restore_segment(wave[None].to(model.device))[0].float().cpu()
+
+
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers) if numbers else math.nan

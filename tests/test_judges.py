@@ -1,0 +1,152 @@
+"""A judge decides which weights of a run are kept, and when there is nothing more to hope for."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from selfremaster.core.bundles import read_bundle
+from selfremaster.core.errors import ExperimentError
+from selfremaster.core.judges import Judge
+from selfremaster.core.models import Model
+from selfremaster.registry import criteria
+from selfremaster.registry.assembling import load
+from selfremaster.registry.runs import train
+from tests import tiny
+
+KEEPING = {"keep": "best", "steps": 6, "validate_every": 1, "save_every": 1, "average": 0.5}
+
+
+class Script(Judge):
+    """Says what it is told to say, one number after another."""
+
+    def __init__(self, *totals: float) -> None:
+        self.totals = totals
+        self.asked = 0
+        self.seen: list[dict[str, Tensor]] = []
+
+    def __call__(self, model: Model, losses: Mapping[str, float]) -> Mapping[str, float]:
+        """The next number."""
+        assert "reconstruction" in losses or not losses
+        self.seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        self.asked += 1
+        return {"total": self.totals[self.asked - 1]}
+
+    def state(self) -> Mapping[str, Any]:
+        """How often it was asked."""
+        return {"asked": self.asked}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.asked = state["asked"]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.write_speech(tmp_path_factory.mktemp("speech"))
+
+
+def differing(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> list[str]:
+    """What is not in both the same; the vocoder is folded in a bundle, and never moves."""
+    names = [name for name in first if not name.startswith("vocoder.")]
+    return [name for name in names if not torch.equal(first[name], second[name])]
+
+
+@pytest.mark.parametrize(
+    ("totals", "best"), [((3, 2, 1, 2, 3, 4, 5), 2), ((1, 2, 3, 4, 5, 6, 7), 0)]
+)
+def test_the_bundle_has_the_weights_that_the_judge_heard_at_its_lowest_total(
+    speech: Path, tmp_path: Path, totals: tuple[float, ...], best: int
+) -> None:
+    judge = Script(*totals)
+    result = train(tiny.experiment(speech, train=KEEPING), tmp_path, judge=judge)
+    assert (result.best_step, result.stopped, judge.asked) == (best, "steps", 7)
+    assert differing(read_bundle(tmp_path).tensors, judge.seen[best]) == []
+    others = [seen for step, seen in enumerate(judge.seen) if step != best]
+    assert all(differing(read_bundle(tmp_path).tensors, seen) for seen in others)
+
+
+def test_patience_ends_the_run_after_so_many_judgements_without_improvement(
+    speech: Path, tmp_path: Path
+) -> None:
+    experiment = tiny.experiment(speech, train={**KEEPING, "patience": 2})
+    judge = Script(3, 2, 2, math.nan)
+    result = train(experiment, tmp_path, judge=judge)
+    assert (result.steps, result.stopped, result.best_step) == (3, "patience", 1)
+    again = train(experiment, tmp_path, judge=Script(), resume=True)
+    assert (again.steps, again.stopped, again.best_step) == (3, "patience", 1)
+
+
+def test_a_resumed_run_equals_one_that_was_not_interrupted_and_so_does_its_judge(
+    speech: Path, tmp_path: Path
+) -> None:
+    totals = (3, 2, 1, 2, 3, 0.5, 5)
+    experiment = tiny.experiment(speech, train=KEEPING)
+    short = tiny.experiment(speech, train={**KEEPING, "steps": 3})
+    train(experiment, tmp_path / "whole", judge=Script(*totals))
+    train(short, tmp_path / "parts", judge=Script(*totals))
+    later = Script(*totals)
+    result = train(experiment, tmp_path / "parts", judge=later, resume=True)
+    assert (result.best_step, later.asked) == (5, 7)
+    first, second = (read_bundle(tmp_path / name).tensors for name in ("whole", "parts"))
+    assert first.keys() == second.keys()
+    assert differing(first, second) == []
+
+
+def test_patience_without_a_judge_needs_held_out_speech(speech: Path, tmp_path: Path) -> None:
+    experiment = tiny.experiment(speech, train={"patience": 1})
+    with pytest.raises(ExperimentError, match=r"train\.patience needs held-out speech to tell"):
+        train(experiment, tmp_path)
+
+
+# the criterion of adapt
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load(tiny.write_model(tmp_path_factory.mktemp("model") / "model.safetensors", seed=1))
+
+
+START = {"reconstruction": 2.0, "task": 1.0, "content": 0.9, "level_db": -20.0, "quality": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "better"),
+    [
+        ({"reconstruction": 1.9}, True),
+        ({"task": 1.1}, False),
+        ({"quality": 3.1}, True),
+        ({"quality": math.nan}, False),
+        ({"quality": 2.8, "reconstruction": 0.4, "task": 0.2}, False),
+        ({"content": 0.88}, False),
+        ({"content": 0.5, "quality": 3.5, "reconstruction": 1.0}, False),
+        ({"level_db": -40.0, "reconstruction": 1.0}, False),
+    ],
+)
+def test_the_criterion_weighs_losses_and_quality_within_guard_rails(
+    changes: dict[str, float], better: bool
+) -> None:
+    assert (criteria.total({**START, **changes}, START) < 1) == better
+
+
+def test_silence_and_broken_sound_are_never_the_best(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = criteria.Criterion([tiny.speech_like(1, 1)[0]])
+    assert judge(model, {"reconstruction": 1.0})["total"] == 1
+    for made, limit in ((0.0, 2.0), (math.nan, math.inf)):
+        monkeypatch.setattr(model, "restore_segment", lambda wave, made=made: wave * made)
+        assert judge(model, {"reconstruction": 0.5})["total"] >= limit
+
+
+def test_envelopes_agree_with_themselves_filtered_and_not_with_other_speech(model: Model) -> None:
+    wave, other = (tiny.speech_like(2, seed)[0] for seed in (1, 2))
+    filtered = torch.nn.functional.conv1d(wave[None, None], torch.ones(1, 1, 3) / 3)[0, 0]
+    own = criteria.envelope_agreement(model, wave, filtered)
+    assert criteria.envelope_agreement(model, wave, wave) == pytest.approx(1, abs=1e-5)
+    assert own > 0.95
+    assert criteria.envelope_agreement(model, wave, other.roll(3000)) < own - 0.1
