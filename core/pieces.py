@@ -9,15 +9,17 @@ from torch import Tensor
 
 from selfremaster.core import audio, manifests
 from selfremaster.core.files import sha256_of
-from selfremaster.core.surveys import Survey
+from selfremaster.core.surveys import FileSurvey, Survey
 
-SHORTEST_SECONDS, LONGEST_SECONDS = 4.0, 12.0  # of a piece, where there is enough speech
+SHORTEST_SECONDS, LONGEST_SECONDS = 6.0, 12.0  # of a piece, where there is enough speech
+AROUND_SECONDS = 1.0  # of what is beside speech, so that the sound of the pauses is learned, too
 LEAST_SECONDS = 1.0  # of a piece that stands alone
 GAP_SECONDS = 1.0  # a longer pause ends a piece
 PIECES_WANTED = 20  # of little speech shorter ones are made, so that some can be held out
 HELD_OUT_EVERY, HELD_OUT_LEAST = 10, 3
 PEAK_DB = -3.0
-TRAIN, HELD_OUT = "train", "val"
+TRAIN, HELD_OUT, HEARD = "train", "val", "heard"
+HEARD_COUNT, HEARD_SECONDS = 6, 8.0
 MANIFEST_NAME = "manifest.csv"
 
 Thing = TypeVar("Thing")
@@ -35,23 +37,43 @@ class Piece(NamedTuple):
 
 
 def find_pieces(survey: Survey) -> list[Piece]:
-    """The speech of surveyed recordings in pieces of 4 to 12 seconds, in order.
+    """The speech of surveyed recordings in pieces of 6 to 12 seconds, in order.
 
-    Stretches that lie within a second of each other are joined, long ones parted, and what stands
-    alone is left out if it is shorter than a second. Where there is little speech, pieces are of 4
-    seconds rather than 12, so that there are some to hold out.
+    A second before and after comes with it. Stretches that then lie within a second of each other
+    are joined, long ones parted, and what stands alone is left out if it is shorter than a second.
+    Where there is little speech, pieces are of 6 seconds rather than 12, so that there are some to
+    hold out.
     """
     longest = min(max(survey.speech_seconds / PIECES_WANTED, SHORTEST_SECONDS), LONGEST_SECONDS)
-    stretches = [
-        Piece(one.source, start, end - start)
-        for one in survey.files
-        for start, end in one.stretches
-    ]
+    stretches = [piece for one in survey.files for piece in _widened(one)]
     return list(_joined(stretches, longest))
+
+
+def find_heard(survey: Survey) -> list[Piece]:
+    """Six windows of 8 seconds around speech, drawn evenly over all of it; fewer where it is short.
+
+    They are what the criterion listens to, pauses and all; they may be among what is learned from,
+    since nothing is told about them there.
+    """
+    stretches = [piece for one in survey.files for piece in _widened(one)]
+    lengths = {one.source: one.seconds for one in survey.files}
+    total = sum(piece.seconds for piece in stretches)
+    count = min(HEARD_COUNT, max(1, int(total // HEARD_SECONDS)))
+    found: list[Piece] = []
+    passed, wanted = 0.0, [(2 * index + 1) * total / (2 * count) for index in range(count)]
+    for piece in stretches:
+        while wanted and passed + piece.seconds >= wanted[0]:
+            middle = piece.start + wanted.pop(0) - passed
+            seconds = min(HEARD_SECONDS, lengths[piece.recording])
+            start = min(max(middle - seconds / 2, 0.0), lengths[piece.recording] - seconds)
+            found.append(Piece(piece.recording, start, seconds))
+        passed += piece.seconds
+    return found
 
 
 def cut_pieces(
     pieces: Sequence[Piece],
+    heard: Sequence[Piece],
     folder: Path,
     sample_rate: int,
     most_seconds: float,
@@ -61,21 +83,24 @@ def cut_pieces(
 
     Where there is more speech than asked for, pieces are drawn evenly. Every tenth, three at least
     where there are enough of them, is held out: split ``val``, spread over recordings and time.
+    What is ``heard`` comes on top, as a split of its own.
 
     Raises `AudioError` where a recording cannot be read, or `SelfRemasterError` a piece written.
     """
     seconds = sum(piece.seconds for piece in pieces)
     chosen = evenly(pieces, max(int(len(pieces) * min(1.0, most_seconds / seconds)), 1))
     kept = held_out(len(chosen))
+    splits = [HELD_OUT if number in kept else TRAIN for number in range(len(chosen))]
+    chosen, splits = [*chosen, *heard], [*splits, *[HEARD] * len(heard)]
     items = []
-    for number, piece in enumerate(chosen):
+    for number, (piece, split) in enumerate(zip(chosen, splits, strict=True)):
         name = f"{number + 1:04d}.flac"
         wave = _read(piece, sample_rate)
         audio.write(folder / name, audio.normalise_peak(wave, PEAK_DB), sample_rate)
         items.append(
             manifests.Item(
                 name,
-                HELD_OUT if number in kept else TRAIN,
+                split,
                 seconds=wave.shape[-1] / sample_rate,
                 sample_rate=sample_rate,
                 channels=1,
@@ -109,6 +134,21 @@ def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
     if count >= len(things):
         return list(things)
     return [things[(2 * index + 1) * len(things) // (2 * count)] for index in range(count)]
+
+
+def _widened(one: FileSurvey) -> Iterator[Piece]:
+    """The speech of a recording with what is beside it; what then overlaps is one."""
+    held: tuple[float, float] | None = None
+    for start, end in one.stretches:
+        first, last = max(start - AROUND_SECONDS, 0.0), min(end + AROUND_SECONDS, one.seconds)
+        if held is not None and first <= held[1]:
+            held = (held[0], last)
+            continue
+        if held is not None:
+            yield Piece(one.source, held[0], held[1] - held[0])
+        held = (first, last)
+    if held is not None:
+        yield Piece(one.source, held[0], held[1] - held[0])
 
 
 def _joined(stretches: Sequence[Piece], longest: float) -> Iterator[Piece]:

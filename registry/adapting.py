@@ -16,12 +16,12 @@ from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import MODULES, Experiment
 from selfremaster.core.files import write_atomically
 from selfremaster.core.jobs import check_writable
-from selfremaster.core.judges import TOTAL
+from selfremaster.core.judges import TOTAL, Judge
 from selfremaster.core.pieces import HELD_OUT, MANIFEST_NAME, TRAIN
 from selfremaster.core.runlogs import CSV_NAME
 from selfremaster.core.training import EXPERIMENT_NAME, Progress, TrainingResult
 from selfremaster.registry.assembling import builtin_bundles, find_bundle
-from selfremaster.registry.criteria import Criterion, find_quality
+from selfremaster.registry.criteria import PACKAGES, Criterion, find_quality
 from selfremaster.registry.materials import (
     CLEAN_NAME,
     SPEECH,
@@ -50,6 +50,8 @@ NUMBERS = {
 }
 """What the criterion measures, in words."""
 
+BY_LOSSES = "quality is not measured: the losses alone chose the moment"
+
 REASONS = {
     "patience": "nothing improved any more",
     "minutes": "time was up",
@@ -72,6 +74,7 @@ class Wanted(NamedTuple):
     steps: int | None = None
     device: str = "auto"
     seed: int = 0
+    by_losses: bool = False  # where no metric of quality is installed
 
     @property
     def model_name(self) -> str:
@@ -88,8 +91,7 @@ class Prepared:
     experiment: Experiment
     survey: str  # in words
     notes: tuple[str, ...]
-    quality: str  # the number of the metric, or why there is none
-    measures_quality: bool
+    measured: tuple[str, ...]  # the numbers of the metrics of quality
 
 
 class Judged(NamedTuple):
@@ -124,14 +126,14 @@ class Adapted:
 
     def words(self) -> str:
         """What was learned, in one line."""
-        result = self.result
+        result, wanted = self.result, self.prepared.wanted
         spent = f"{result.steps} steps in {result.seconds / 60:.1f} minutes"
         spent += f", until {REASONS[result.stopped]}"
         if not self.improved:
             return (
                 f"nothing was better than the model as it was ({spent}): what is written equals "
-                f"{self.prepared.wanted.model_name}; more speech, or --clean with voices like those of "
-                "the recordings, may help"
+                f"{wanted.model_name}; more speech, or --clean with voices like those of the "
+                "recordings, may help"
             )
         gain = self.start.numbers[TOTAL] - self.best.numbers[TOTAL]
         return f"adapted: {spent}; kept is step {self.best.step}, better by {gain:.3f}"
@@ -157,25 +159,31 @@ def prepare(wanted: Wanted, *, resume: bool = False, told: Told | None = None) -
 
     With ``resume`` what was cut before is used again. Raises `AudioError` where there is nothing to
     learn from, `BundleError` for a model that cannot be adapted, `ExperimentError` for a clean
-    corpus that cannot be used, and for a folder that an adaptation of something else lies in.
+    corpus that cannot be used, for a folder that an adaptation of something else lies in, and
+    where no metric of quality is installed.
     """
     tell = told or (lambda *_: None)
     bundle = find_bundle(wanted.model)
     _check_model(bundle, wanted.model)
+    measured = tuple(name for _, name in find_quality())
+    if not measured and not wanted.by_losses:
+        raise ExperimentError(
+            "no metric of quality is installed, and nothing else tells when to stop; "
+            f"`pip install '{PACKAGES}'`, or go by the losses alone with --by-losses, which may "
+            "end in a worse model"
+        )
     files = find_recordings(wanted.recordings, wanted.output)
     given = _given(wanted, files)
     known = _earlier(wanted.output, given) if resume else None
     if known is None:
         known = gather_material(files, wanted.output, _sample_rate(bundle), wanted.clean, tell)
         _write_settings(wanted.output, {"given": given, **known})
-    metric, quality = find_quality()
     return Prepared(
         wanted,
         _experiment(wanted, bundle),
         known["survey"],
         tuple(known["notes"]),
-        quality,
-        metric is not None,
+        measured,
     )
 
 
@@ -185,10 +193,12 @@ def learn(
     resume: bool = False,
     report: Callable[[Progress], None] | None = None,
     minutes: float | None = None,
+    watch: Callable[[Judge], Judge] | None = None,
 ) -> Adapted:
     """Learn from what was prepared; the bundle is in the output folder.
 
-    ``minutes`` is what is left of those that were asked for. Raises what `train` does.
+    ``minutes`` is what is left of those that were asked for; ``watch`` may put a judge around the
+    criterion. Raises what `train` does.
     """
     experiment = prepared.experiment
     if minutes is not None and experiment.train.minutes is not None:
@@ -196,8 +206,9 @@ def learn(
         settings = experiment.train.model_copy(update=update)
         experiment = experiment.model_copy(update={"train": settings})
     output = prepared.wanted.output
-    metric, _ = find_quality()
-    judge = Criterion(judged_waves(output, experiment.model.peak_db), metric)
+    judge: Judge = Criterion(judged_waves(output, experiment.model.peak_db), find_quality())
+    if watch is not None:
+        judge = watch(judge)
     result = train(experiment, output, resume=resume, report=report, judge=judge)
     return Adapted(prepared, result, tuple(read_course(output)))
 
@@ -243,9 +254,15 @@ def read_course(output: Path) -> list[Judged]:
 
 
 def _check_model(bundle: Bundle, reference: str) -> None:
-    if bundle.experiment.model.analyzer is None:
+    own = bundle.experiment.model
+    if own.analyzer is None:
         raise BundleError(
             f"{reference}: is a vocoder alone; give a model that restores, such as default"
+        )
+    if own.channel is None:
+        raise BundleError(
+            f"{reference}: has no channel module, which what learns from recordings begins with; "
+            "give a model that has, such as default, or train one by the objective pretrain"
         )
 
 
@@ -293,8 +310,6 @@ def _experiment(wanted: Wanted, bundle: Bundle) -> Experiment:
     """Dual learning on the recordings, from every module that the bundle has."""
     own = bundle.experiment.model
     model = own.model_dump(mode="json")
-    if own.channel is None:
-        del model["channel"]  # the default one, which learns from nothing
     speech = {"manifest": str(wanted.output / SPEECH / MANIFEST_NAME)}
     clean = {"manifest": str(wanted.output / CLEAN_NAME)}
     steps = MOST_STEPS if wanted.steps is None else wanted.steps
@@ -309,8 +324,10 @@ def _experiment(wanted: Wanted, bundle: Bundle) -> Experiment:
             },
             "objective": {
                 "name": "ssl-dual",
-                "beta": 0.1,
                 "reconstruction": "multiscale-spectral:linear=false",
+                "forward": "channel",
+                "match_peaks": True,
+                "noise_floor": True,
             },
             "data": {
                 "degraded": {**speech, "split": TRAIN},
@@ -324,7 +341,7 @@ def _experiment(wanted: Wanted, bundle: Bundle) -> Experiment:
             "train": {
                 "steps": steps,
                 "minutes": None if wanted.steps is not None else wanted.minutes,
-                "learning_rate": 3e-4,
+                "learning_rate": 5e-5,
                 "weight_decay": 0.01,
                 "schedule": {"name": "constant", "warmup_steps": 20},
                 "average": 0.99,

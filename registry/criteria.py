@@ -1,7 +1,8 @@
-"""By what adaptation chooses the moment to keep: losses, quality and what was said, together."""
+"""By what adaptation chooses the moment to keep: quality, within what was said."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -18,10 +19,10 @@ Content = Callable[[Model, Tensor, Tensor], float]
 """How far two waves (samples,) say the same, 1 for wholly."""
 
 QUALITY = (("distillmos", "distillmos"), ("dnsmos", "dnsmos-p808"))
-"""Metrics that need no reference, each with its number from 1 to 5, the favourite first."""
+"""Metrics that need no reference, each with its number from 1 to 5; the mean of them is taken."""
+PACKAGES = "selfremaster[distillmos,metrics]"
 
-QUALITY_WEIGHT = 0.5  # a point of opinion counts as much as half of the held-out loss
-QUALITY_SLACK, LOST_WEIGHT = 0.1, 10.0  # it may fall by so much; what is beyond counts
+LEAST_GAIN = 0.03  # points of opinion, below which nothing is worth a change
 CONTENT_SLACK, CONTENT_WEIGHT = 0.03, 10.0  # agreement may fall by so much; what is beyond counts
 LEVEL_SLACK_DB, LEVEL_WEIGHT = 6.0, 0.1  # likewise how loud the restored speech is, in dB
 
@@ -30,50 +31,54 @@ SMOOTHED_FRAMES = 5
 
 
 class Criterion(Judge):
-    """Judge a model on recordings that it does not learn from, without their clean originals.
+    """Judge a model on recordings without their clean originals: by what is heard.
 
-    ``total`` begins at 1 and is the mean of two held-out losses, each relative to its start (how
-    well the recordings are explained, and how well learned damage is undone), less what listeners
-    would say is gained, at half the loss a point. What must not happen counts on top, so much that
-    no loss makes up for it: that listeners would say that 0.1 points are lost (the losses of a
-    channel module that knew nothing fall steeply, whatever becomes of the speech), that the
-    restored speech agrees less with what the recording says than at the start by more than 0.03,
-    that its level moves by more than 6 dB, and samples that are no numbers (infinite).
+    ``total`` is 1 for the model as it comes, less the points of opinion that restored recordings
+    gain by metrics that need no reference. What must not happen counts on top, so much that no gain
+    makes up for it: that the restored speech agrees less with what the recording says than at the
+    start by more than 0.03, that its level moves by more than 6 dB, and samples that are no numbers
+    (infinite). A gain of less than 0.03 points is none.
 
-    Without a metric of quality the losses alone are followed, within the same guard rails.
+    The losses do not count, since they do not tell: a channel module that learns makes the task of
+    the analysis module another one, and what explains the recordings best is to leave them as they
+    are. Without a metric they are all that there is (the mean of both, each relative to its start,
+    within the same guard rails).
     """
 
     def __init__(
         self,
         waves: Sequence[Tensor],
-        quality: tuple[Metric, str] | None = None,
+        quality: Sequence[tuple[Metric, str]] = (),
         content: Content | None = None,
     ) -> None:
         self.waves = tuple(waves)  # (samples,), at the model's rate and level
-        self.quality = quality
+        self.quality = tuple(quality)
         self.content = content or envelope_agreement
         self.start: dict[str, float] | None = None
 
     def __call__(self, model: Model, losses: Mapping[str, float]) -> Mapping[str, float]:
         """The numbers of the model, and what they come to beside those of the start."""
         numbers = {name: losses[name] for name in ("reconstruction", "task") if name in losses}
-        restored = [_restored(model, wave) for wave in self.waves]
-        if not all(bool(torch.isfinite(wave).all()) for wave in restored):
+        waves = [restored(model, wave) for wave in self.waves]
+        if not all(bool(torch.isfinite(wave).all()) for wave in waves):
             return {**numbers, TOTAL: math.inf}
-        numbers |= self._heard(model, restored)
+        numbers |= self._heard(model, waves)
         if self.start is None:
             self.start = dict(numbers)
         return {**numbers, TOTAL: total(numbers, self.start)}
 
-    def _heard(self, model: Model, restored: Sequence[Tensor]) -> dict[str, float]:
-        pairs = list(zip(self.waves, restored, strict=True))
+    def _heard(self, model: Model, waves: Sequence[Tensor]) -> dict[str, float]:
+        pairs = list(zip(self.waves, waves, strict=True))
         numbers = {
             "content": _mean([self.content(model, *pair) for pair in pairs]),
-            "level_db": _mean([float(rms_db(wave)) for wave in restored]),
+            "level_db": _mean([float(rms_db(wave)) for wave in waves]),
         }
-        if self.quality is not None:
-            metric, name = self.quality
-            scores = [metric.compute(wave, model.sample_rate)[name] for wave in restored]
+        scores = [
+            metric.compute(wave, model.sample_rate)[name]
+            for metric, name in self.quality
+            for wave in waves
+        ]
+        if scores:
             numbers["quality"] = _mean([score for score in scores if math.isfinite(score)])
         return numbers
 
@@ -92,32 +97,36 @@ def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
     >>> start = {"reconstruction": 2.0, "task": 1.0, "content": 0.9, "quality": 3.0}
     >>> total(start, start)
     1.0
-    >>> total({"reconstruction": 1.0, "task": 1.0, "content": 0.9, "quality": 3.5}, start)
+    >>> total({"reconstruction": 1.0, "task": 0.5, "content": 0.9, "quality": 3.5}, start)
     0.5
     """
-    parts = [
-        numbers[name] / max(start[name], 1e-9)
-        for name in ("reconstruction", "task")
-        if name in numbers and name in start
-    ]
-    result = _mean(parts) if parts else 1.0
-    if all(math.isfinite(given.get("quality", math.nan)) for given in (numbers, start)):
+    if "quality" in start:
         gained = numbers["quality"] - start["quality"]
-        result += LOST_WEIGHT * max(-gained - QUALITY_SLACK, 0.0) - QUALITY_WEIGHT * gained
+        # nothing that can be heard, or no number: no better than the start
+        result = 1.0 - gained if gained >= LEAST_GAIN else 1.0 + max(-gained, 0.0)
+    else:
+        result = _relative_losses(numbers, start)
     lost = start.get("content", 0.0) - numbers.get("content", 0.0) - CONTENT_SLACK
     moved = abs(numbers.get("level_db", 0.0) - start.get("level_db", 0.0)) - LEVEL_SLACK_DB
     return result + CONTENT_WEIGHT * max(lost, 0.0) + LEVEL_WEIGHT * max(moved, 0.0)
 
 
-def find_quality() -> tuple[tuple[Metric, str] | None, str]:
-    """The metric of quality that is installed, with its number; and what is to be said of it."""
-    reasons = []
+def _relative_losses(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
+    parts = [
+        numbers[name] / max(start[name], 1e-9)
+        for name in ("reconstruction", "task")
+        if name in numbers and name in start
+    ]
+    return _mean(parts) if parts else 1.0
+
+
+def find_quality() -> list[tuple[Metric, str]]:
+    """The metrics of quality that are installed, each with its number."""
+    found = []
     for spec, name in QUALITY:
-        try:
-            return (build("metric", spec), name), name
-        except ComponentError as error:
-            reasons.append(str(error))
-    return None, f"no-reference quality is not measured ({'; '.join(reasons)})"
+        with suppress(ComponentError):
+            found.append((build("metric", spec), name))
+    return found
 
 
 def envelope_agreement(model: Model, recording: Tensor, restored: Tensor) -> float:
@@ -145,7 +154,8 @@ def _envelopes(model: Model, wave: Tensor) -> Tensor:
     return smooth - smooth.mean(-1, keepdim=True)
 
 
-def _restored(model: Model, wave: Tensor) -> Tensor:
+def restored(model: Model, wave: Tensor) -> Tensor:
+    """A wave (samples,) at the rate and the level of the model, restored, on the CPU."""
     with torch.no_grad():
         return model.restore_segment(wave[None].to(model.device))[0].float().cpu()
 

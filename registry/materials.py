@@ -12,11 +12,13 @@ from selfremaster.core import audio, manifests
 from selfremaster.core.errors import AudioError, ExperimentError
 from selfremaster.core.folders import find_audio
 from selfremaster.core.pieces import (
+    HEARD,
     HELD_OUT,
     MANIFEST_NAME,
     TRAIN,
     cut_pieces,
     evenly,
+    find_heard,
     find_pieces,
     held_out,
 )
@@ -35,7 +37,6 @@ VOICES = Path(__file__).with_name("voices")
 MOST_MINUTES_OF_SPEECH = 60.0
 MOST_HOURS_SURVEYED = 1.5  # of very many recordings so much is looked at, drawn evenly
 MOST_CLEAN_FILES = 2000
-JUDGED_PIECES, JUDGED_SECONDS = 6, 7.5  # that the criterion restores at every validation
 
 Told = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many are."""
@@ -72,6 +73,7 @@ def gather_material(
     most = 60 * MOST_MINUTES_OF_SPEECH
     cut = cut_pieces(
         pieces,
+        find_heard(survey),
         output / SPEECH,
         sample_rate,
         most,
@@ -82,8 +84,9 @@ def gather_material(
     notes += _advice(survey)
     if len(chosen) < len(files):
         notes.append(f"{len(chosen)} of {len(files)} files were looked at, drawn evenly")
-    if len(cut.items) < len(pieces):
-        learned = sum(item.seconds or 0.0 for item in cut.items) / 60
+    learned_from = [item for item in cut.items if item.split != HEARD]
+    if len(learned_from) < len(pieces):
+        learned = sum(item.seconds or 0.0 for item in learned_from) / 60
         notes.append(f"{learned:.0f} minutes of the speech are learned from, drawn evenly")
     return {"survey": survey.words(), "notes": notes}
 
@@ -156,13 +159,11 @@ def _relative(file: Path, folder: Path) -> str:
 
 
 def judged_waves(output: Path, peak_db: float) -> list[Tensor]:
-    """The middles of some held-out pieces, (samples,), at the peak level of the model."""
+    """What the criterion listens to, (samples,) each, at the peak level of the model."""
     manifest = manifests.read(output / SPEECH / MANIFEST_NAME)
-    items = [item for item in manifest.items if item.split == HELD_OUT]
     waves = []
-    for item in evenly(items, JUDGED_PIECES):
-        wave, rate = audio.read(manifest.file(item))
-        samples = min(wave.shape[-1], round(JUDGED_SECONDS * rate))
-        first = (wave.shape[-1] - samples) // 2
-        waves.append(audio.normalise_peak(wave[0, first : first + samples], peak_db))
+    for item in manifest.items:
+        if item.split == HEARD:
+            wave, _ = audio.read(manifest.file(item))
+            waves.append(audio.normalise_peak(wave[0], peak_db))
     return waves

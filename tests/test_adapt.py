@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from selfremaster.core import audio, manifests
+from selfremaster.core import audio, manifests, pieces
 from selfremaster.core.bundles import read_bundle
 from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.models import Model
 from selfremaster.plugins.objectives.ssl_dual import SslDual
-from selfremaster.registry import adapting, criteria, materials
+from selfremaster.registry import adapting, criteria
 from tests import tiny
 from tests.cli import Outcome, run
 
@@ -48,7 +49,7 @@ QUICK = {
 def make_quick(patch: pytest.MonkeyPatch) -> None:
     """Small numbers, and no network that judges the sounds of a model that knows nothing."""
     patch.setattr(criteria, "QUALITY", ())
-    patch.setattr(materials, "JUDGED_SECONDS", 1.0)
+    patch.setattr(pieces, "HEARD_SECONDS", 1.0)
     for name, value in QUICK.items():
         patch.setattr(adapting, name, value)
 
@@ -60,7 +61,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def adapt(tape: Path, output: Path, model: Path, *more: str | Path) -> Outcome:
     given = ("adapt", tape, "--output", output, "--model", model, "--steps", "4", *more)
-    return run(*given, "--device", "cpu")
+    return run(*given, "--device", "cpu", "--by-losses")
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +84,12 @@ def test_a_folder_becomes_a_model_a_report_and_the_next_command(
     assert outcome.code == 0, outcome.err
     assert "of speech in 1 file" in outcome.err
     assert "less than ten minutes of speech" in outcome.err
-    assert "no-reference quality is not measured" in outcome.err
+    assert "quality is not measured: the losses alone chose" in outcome.err
     lines = outcome.out.splitlines()
     assert f"model: {output / 'model.safetensors'}" in lines
     assert lines[-1] == f"next: selfremaster restore {tape} --model {output} --output restored"
     page = (output / "report.html").read_text(encoding="utf-8")
-    assert page.count('class="player"') == 3
+    assert page.count('class="player"') == 6
     assert "<polyline" in page
     assert "--output restored" in (output / "report.md").read_text(encoding="utf-8")
 
@@ -172,7 +173,7 @@ def test_losses_that_are_no_numbers_end_the_learning_and_the_best_is_kept(
     def breaking(self: SslDual, *given: Any) -> Iterator[StepLosses]:
         for losses in learning(self, *given):
             broken = torch.is_grad_enabled() and given[-1].step == 3
-            yield StepLosses(losses.total * (math.nan if broken else 1), losses.parts)
+            yield replace(losses, total=losses.total * (math.nan if broken else 1))
 
     monkeypatch.setattr(SslDual, "losses", breaking)
     told = json.loads(adapt(tape, tmp_path / "out", model, "--json").out)
@@ -190,12 +191,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
     adapted: tuple[Path, Outcome], tape: Path, model: Path, tmp_path: Path
 ) -> None:
     half = tmp_path / "half"
-    assert (
-        run(
-            "adapt", tape, "--output", half, "--model", model, "--steps", "2", "--device", "cpu"
-        ).code
-        == 0
-    )
+    assert adapt(tape, half, model, "--steps", "2").code == 0
     assert adapt(tape, half, model, "--resume").code == 0
     whole, resumed = (read_bundle(place).tensors for place in (adapted[0], half))
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
@@ -249,10 +245,20 @@ def test_a_file_that_cannot_be_read_is_named(model: Path, tmp_path: Path) -> Non
     )
 
 
+def test_without_a_metric_of_quality_nothing_begins(
+    tape: Path, model: Path, tmp_path: Path
+) -> None:
+    outcome = run("adapt", tape, "--output", tmp_path / "o", "--model", model)
+    assert "no metric of quality is installed, and nothing else tells when to stop" in outcome.error
+    assert "pip install 'selfremaster[distillmos,metrics]'" in outcome.error
+    assert outcome.code == 2
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_vocoder_alone_cannot_be_adapted(tape: Path, tmp_path: Path) -> None:
-    outcome = run("adapt", tape, "--output", tmp_path / "o", "--model", "hifigan-v3")
+    outcome = run("adapt", tape, "--output", tmp_path / "o", "--model", "ddsp")
     assert outcome.error == (
-        "error: hifigan-v3: is a vocoder alone; give a model that restores, such as default"
+        "error: ddsp: is a vocoder alone; give a model that restores, such as default"
     )
 
 

@@ -17,6 +17,7 @@ from selfremaster.plugins.losses.adversarial import (
     Adversarial,
     AdversarialConfig,
     PeriodDiscriminator,
+    SpectralDiscriminator,
 )
 from selfremaster.plugins.losses.mel_l1 import MelL1
 from selfremaster.plugins.vocoders.hifigan import HifiGan, HifiGanConfig
@@ -63,7 +64,31 @@ def test_small_has_a_quarter_of_the_channels_at_most() -> None:
         assert all(4 * few <= many for few, many in pairs)
 
 
-@pytest.mark.parametrize("name", ["adversarial:preset=small", "mel-l1"])
+def test_spectral_looks_at_spectra_instead_of_long_stretches() -> None:
+    loss = Adversarial(AdversarialConfig(preset="spectral"))
+    assert [judge.size for judge in loss.spectral_discriminators] == [2048, 1024, 512]
+    assert not loss.scale_discriminators
+    assert weights_and_biases(loss.spectral_discriminators) == 3 * 24_129
+
+
+@torch.no_grad()
+def test_a_spectral_discriminator_sees_frames_of_its_window() -> None:
+    judge = SpectralDiscriminator(64, 4)
+    wave = noise(1, 1600, seed=3)
+    touched = wave.clone()
+    touched[0, 800] += 1
+    first, second = judge(wave).maps[0], judge(touched).maps[0]
+    moved = (first != second).any(dim=1).any(dim=-1)[0].nonzero()[:, 0].tolist()
+    # frames 16 samples apart, windows of 64, and one neighbour on both sides
+    assert set(moved) <= set(range(50 - 3, 50 + 4))
+    assert moved
+    soft, loud = (judge(gain * wave).maps[0] for gain in (1e-2, 1.0))
+    assert 1 < float(loud.abs().mean() / soft.abs().mean()) < 20  # of 100, which 40 dB are
+
+
+@pytest.mark.parametrize(
+    "name", ["adversarial:preset=small", "adversarial:preset=spectral", "mel-l1"]
+)
 def test_keeps_the_promises(name: str) -> None:
     promises.check("loss", build("loss", name))
 
@@ -223,7 +248,7 @@ def test_the_mel_distance_hears_the_full_band() -> None:
     ("spec", "words"),
     [
         ("adversarial:periods=[],scales=0", "leave no discriminator; ask for one"),
-        ("adversarial:preset=big", "no preset 'big'.*known: hifigan, small"),
+        ("adversarial:preset=big", "no preset 'big'.*known: hifigan, small, spectral"),
         ("adversarial:period_channels=[8,8]", "period_channels=.*at least 5 items"),
         ("adversarial:scales=-1", "scales=-1: .*greater than or equal to 0"),
         ("mel-l1:features=mle", "no features named 'mle'; did you mean 'mel'"),

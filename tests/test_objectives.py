@@ -22,6 +22,7 @@ from selfremaster.core.promises import check
 from selfremaster.core.promises.objectives import set_to_work
 from selfremaster.core.promises.stubs import CHANNEL_DIM, StubAnalyzer, StubFeatures, stub_model
 from selfremaster.plugins.objectives.label_predictor import LabelPredictor
+from selfremaster.plugins.objectives.noise_floors import steady_noise_of
 from selfremaster.plugins.objectives.pretrain import AUGMENTED, PretrainConfig
 from selfremaster.plugins.objectives.ssl_dual import SslDualConfig
 from selfremaster.registry.assembling import assemble
@@ -40,6 +41,8 @@ VARIANTS: tuple[Any, ...] = (
     f"ssl-dual:label_weight=0.1,label_channel_dim={CHANNEL_DIM}",
     "ssl-dual:fix_channel=true,backward=channel-features",
     "ssl-dual:perceptual=feature-l1",
+    "ssl-dual:forward=channel,match_peaks=true,noise_floor=true",
+    "ssl-dual:forward=channel,channel_steps=1",
     {"name": "supervised", "degradation": None},
 )
 """Beside the defaults, which are tried with every other part."""
@@ -67,6 +70,7 @@ def tiny_model() -> Model:
         ({"name": "supervised", "degradation": None}, ("feature",)),
         ("ssl-step:channel_steps=10", ("reconstruction",)),
         ("ssl-dual:beta=0.1", ("reconstruction", "task")),
+        ("ssl-dual:forward=channel", ("reconstruction", "task")),
         ("semi:beta=0.1", ("reconstruction", "paired_feature")),
         (ALONE, ("reconstruction",)),
     ],
@@ -85,7 +89,7 @@ def test_two_seconds_of_speech_are_learned_by_heart(
             optimizers[losses.update].zero_grad()
             losses.total.backward()
             optimizers[losses.update].step()
-            for part in parts:
+            for part in set(parts) & set(losses.parts):
                 curves[part].append(losses.parts[part].item())
     fallen = {part: sum(curve[-3:]) / sum(curve[:3]) for part, curve in curves.items()}
     assert max(fallen.values()) < 0.8, fallen
@@ -101,6 +105,7 @@ def test_two_seconds_of_speech_are_learned_by_heart(
         "pretrain:preset=v2",
         "semi:paired_reconstruction=true,beta=0.5,label_weight=0.1,label_channel_dim=3",
         "ssl-dual:backward=channel-features",
+        "ssl-dual:noise_floor=true",
         "ssl-step",
         "supervised",
     ],
@@ -235,6 +240,92 @@ def test_the_backward_task_teaches_as_far_as_it_is_told(
     assert isinstance(model.analyzer, StubAnalyzer)
     assert model.analyzer.mix.grad is not None
     assert (reached(model.channel), model.analyzer.summary.grad is not None) == (channel, features)
+
+
+def test_ways_of_learning_that_are_apart_teach_what_is_theirs() -> None:
+    objective = build("objective", "ssl-dual:forward=channel,channel_steps=1")
+    model = stub_model("analyzer", "vocoder", "channel")
+    updates = set_to_work(objective, model)
+    assert isinstance(model.analyzer, StubAnalyzer)
+    for step, turns in ((0, ["channel"]), (1, ["channel", "analysis"])):
+        model.zero_grad()
+        found = []
+        for losses in objective.losses(model, speech(2), context(step)):
+            model.zero_grad()
+            losses.total.backward()
+            speaks = model.analyzer.mix.grad is not None
+            found.append(losses.update)
+            assert (reached(model.channel), speaks) == (
+                losses.update == "channel",
+                losses.update == "analysis",
+            )
+        assert found == turns
+    held_out = objective.validation_losses(model, speech(2), context(0))
+    assert set(held_out) == {"reconstruction", "task", "total"}
+    everything = [id(parameter) for group in updates.values() for parameter in group]
+    assert len(set(everything)) == len(everything)
+
+
+class Loud(StubAnalyzer):
+    """Writes down how loud what it hears is."""
+
+    def __init__(self, config: ComponentConfig, features: StubFeatures) -> None:
+        super().__init__(config, features)
+        self.levels: list[float] = []
+
+    def forward(self, log_mel: Tensor) -> AnalysisOutput:
+        """The stub's."""
+        self.levels.append(float(log_mel.amax()))
+        return super().forward(log_mel)
+
+
+@pytest.mark.parametrize("matched", [True, False])
+def test_what_went_through_the_channel_is_as_loud_as_the_recordings(matched: bool) -> None:
+    objective = build("objective", f"ssl-dual:match_peaks={str(matched).lower()}")
+    model = stub_model("analyzer", "vocoder", "channel")
+    batch = speech(2)
+    levels = {}
+    for gain in (1.0, 0.01):
+        model.analyzer = listening = Loud(ComponentConfig(), StubFeatures(ComponentConfig()))
+        changed = {**batch, "clean": gain * batch["clean"]}
+        list(objective.losses(model, changed, context()))
+        levels[gain] = listening.levels[-1]
+    assert (abs(levels[1.0] - levels[0.01]) < 0.01) == matched
+
+
+def test_the_noise_of_a_recording_has_its_spectrum_and_not_its_speech() -> None:
+    generator = torch.Generator().manual_seed(1)
+    hiss = 0.01 * torch.randn(1, 3 * tiny.RATE, generator=generator).diff(dim=-1)
+    voice = torch.zeros_like(hiss)
+    voice[:, tiny.RATE : 2 * tiny.RATE] = tiny.speech_like(1, 1)[:, : tiny.RATE]
+    made = steady_noise_of(hiss + voice, hiss.shape[-1], [torch.Generator().manual_seed(2)])
+    known, found = (
+        torch.stft(wave, 512, window=torch.hann_window(512), return_complex=True)
+        .abs()
+        .square()
+        .mean(dim=-1)
+        for wave in (hiss, made)
+    )
+    bands = [10 * part.reshape(16, -1).mean(dim=1).log10() for part in (known[:, 1:], found[:, 1:])]
+    assert (bands[0] - bands[1]).abs().max() < 3
+    assert bands[1].max() - bands[1].min() > 12  # differences of white noise rise with frequency
+    silence = steady_noise_of(torch.zeros(2, 100), 50, [generator, generator])
+    assert silence.shape == (2, 50)
+    assert not silence.any()
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("ssl-dual:channel_steps=3", "channel_steps=3 needs forward=channel"),
+        ("ssl-dual:forward=channel,fix_channel=true", "fix_channel=True does not go with forward"),
+        ("ssl-dual:forward=channel,backward=channel", "backward=channel does not go with forward"),
+        ("ssl-dual:forward=channel,label_weight=1", "label_weight=1.0 does not go with forward"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(spec: str, words: str) -> None:
+    with pytest.raises(ComponentError, match=words):
+        build("objective", spec)
 
 
 def test_a_frozen_channel_module_is_used_and_not_trained() -> None:

@@ -27,6 +27,7 @@ OBJECTIVES: dict[str, Any] = {
     "pretrain-v2": "pretrain:preset=v2,alpha=0.1",
     "semi": "semi:beta=0.1,paired_reconstruction=true,backward=channel-features",
     "ssl-dual": "ssl-dual:beta=0.1,backward=channel",
+    "ssl-dual-apart": "ssl-dual:forward=channel,channel_steps=2,match_peaks=true,noise_floor=true",
     "ssl-step": "ssl-step:channel_steps=2",
     "supervised": "supervised",
     "supervised-pairs": {"name": "supervised", "degradation": None},

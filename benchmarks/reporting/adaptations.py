@@ -12,7 +12,7 @@ from selfremaster.benchmarks.reporting.reports import PAGE_NAME, TEXT_NAME
 from selfremaster.benchmarks.reporting.sounds import Player, Store, tracks_of
 from selfremaster.benchmarks.tables import markdown
 from selfremaster.core.files import write_together
-from selfremaster.registry.adapting import Adapted
+from selfremaster.registry.adapting import BY_LOSSES, Adapted
 from selfremaster.registry.assembling import load
 from selfremaster.registry.materials import judged_waves
 
@@ -76,7 +76,7 @@ def _text(adapted: Adapted) -> str:
 
 
 def _notes(adapted: Adapted) -> list[str]:
-    missing = [] if adapted.prepared.measures_quality else [adapted.prepared.quality]
+    missing = [] if adapted.prepared.measured else [BY_LOSSES]
     return [*adapted.prepared.notes, *missing]
 
 

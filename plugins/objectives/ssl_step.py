@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import Parameter
 
-from selfremaster.core.errors import BundleError
 from selfremaster.core.interfaces import (
     ComponentConfig,
     Loss,
@@ -20,6 +19,7 @@ from selfremaster.core.interfaces import (
     default_part,
 )
 from selfremaster.core.models import Model
+from selfremaster.plugins.objectives.channel_turns import channel_and_analysis
 
 
 class SslStepConfig(ComponentConfig):
@@ -62,16 +62,7 @@ class SslStep(Objective):
 
     def updates(self, model: Model) -> dict[str, list[Parameter]]:
         """The channel module with the channel features; the rest of the analysis module."""
-        if model.analyzer is None or model.channel is None:
-            raise BundleError("ssl-step trains an analysis and a channel module; the model has not")
-        branch = model.analyzer.channel_parameters()
-        known = {id(parameter) for parameter in branch}
-        return {
-            "channel": [*model.channel.parameters(), *branch],
-            "analysis": [
-                parameter for parameter in model.analyzer.parameters() if id(parameter) not in known
-            ],
-        }
+        return channel_and_analysis(model)
 
     def losses(
         self, model: Model, batch: Mapping[str, Tensor], context: StepContext

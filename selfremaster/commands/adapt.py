@@ -64,6 +64,12 @@ def adapt(
     ] = None,
     device: Device = "auto",
     seed: Annotated[int, typer.Option("--seed", min=0, max=2**31 - 1, help="Of all chance.")] = 0,
+    by_losses: Annotated[
+        bool,
+        typer.Option(
+            "--by-losses", help="Go by the losses alone where no metric of quality is installed."
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the last checkpoint, or begin.")
@@ -85,7 +91,15 @@ def adapt(
 
     began = time.monotonic()
     wanted = adapting.Wanted(
-        tuple(recordings), output, str(model_reference(model)), clean, minutes, steps, device, seed
+        tuple(recordings),
+        output,
+        str(model_reference(model)),
+        clean,
+        minutes,
+        steps,
+        device,
+        seed,
+        by_losses,
     )
     names = (reports.PAGE_NAME, reports.TEXT_NAME)
     adapting.claim(output, *names, overwrite=overwrite, resume=resume)
@@ -128,8 +142,8 @@ def _prepare(wanted: Wanted, *, resume: bool, quiet: bool) -> Prepared:
         note(prepared.survey)
         for line in prepared.notes:
             note(f"note: {line}")
-        if not prepared.measures_quality:
-            note(f"note: {prepared.quality}")
+        if not prepared.measured:
+            note(f"note: {adapting.BY_LOSSES}")
     return prepared
 
 
@@ -141,6 +155,7 @@ def _again(wanted: Wanted) -> list[str]:
     words += ["--steps", str(wanted.steps)] if wanted.steps else []
     words += ["--device", wanted.device] if wanted.device != "auto" else []
     words += ["--seed", str(wanted.seed)] if wanted.seed else []
+    words += ["--by-losses"] if wanted.by_losses else []
     return [*words, "--resume"]
 
 
@@ -161,7 +176,7 @@ def _as_json(adapted: Adapted, written: list[Path]) -> dict[str, Any]:
         "report": written[0],
         "survey": prepared.survey,
         "notes": prepared.notes,
-        "quality": prepared.quality,
+        "quality": list(prepared.measured),
         "improved": adapted.improved,
         "steps": result.steps,
         "minutes": result.seconds / 60,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from selfremaster.core.models import Model
 
 DEFAULT_MODEL = "default"
@@ -16,7 +18,8 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="REF",
-        help="A bundle, the folder of a run, or a built-in name; default if left out.",
+        help="A bundle, the folder of a run, a built-in name, or org/name on the Hugging Face Hub; "
+        "default if left out.",
         show_default=False,
     ),
 ]
