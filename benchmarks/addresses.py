@@ -12,6 +12,7 @@ from selfremaster.core.bundles import BUNDLE_NAME
 from selfremaster.core.components import ComponentSpec, nested_parts
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.manifests import HASH_SUFFIX, Item, Manifest
+from selfremaster.registry import hub
 from selfremaster.registry.assembling import builtin_bundles
 from selfremaster.registry.building import component_class, configure, current
 
@@ -73,10 +74,17 @@ def content(value: Any, origins: Origins) -> Any:
 
 
 def model_content(value: Any, origins: Origins) -> Any:
-    """The content of a bundle, by its built-in name or path."""
-    named = builtin_bundles()
-    if isinstance(value, str) and value in named and not Path(value).exists():
-        return path_content(named[value])
+    """The content of a bundle, by its path, built-in name or id on the Hub.
+
+    One that cannot be had stands for itself, and so does one that is not downloaded yet where
+    nothing may be.
+    """
+    if isinstance(value, str) and value not in origins and not Path(value).exists():
+        named = builtin_bundles()
+        if value in named:
+            return path_content(named[value])
+        if hub.is_reference(value):
+            return hub.content_of(value) or value
     return content(value, origins)
 
 

@@ -12,6 +12,7 @@ from selfremaster.benchmarks.planning import Cell, Plan
 from selfremaster.benchmarks.sounds import no_original, nothing_clean, untold
 from selfremaster.benchmarks.training_runs import RunPlan, trained_before, training_failed
 from selfremaster.core.components import ComponentSpec
+from selfremaster.registry import hub
 from selfremaster.registry.building import build, component_class
 from selfremaster.registry.runs import check_parts
 
@@ -44,9 +45,9 @@ class _Reason(NamedTuple):
 def findings(plan: Plan) -> Findings:
     """Build every part of a plan once, look at every bundle, and say what cannot be had.
 
-    What is trained or made in the run itself is taken to turn out well.
+    What is trained, made or downloaded in the run itself is taken to turn out well.
     """
-    with redirect_stdout(sys.stderr):  # whatever strangers print
+    with hub.downloads(allowed=False), redirect_stdout(sys.stderr):  # whatever strangers print
         return _Checker(plan).findings()
 
 
@@ -158,6 +159,8 @@ def _tried(attempt: Callable[[], object]) -> _Reason:
     """What comes of it, in the words that a run has for it."""
     try:
         attempt()
+    except hub.NotDownloadedError:
+        return _Reason()
     except (Exception, SystemExit) as error:
         return _Reason(reason_of(error), isinstance(error.__cause__, ImportError))
     return _Reason()

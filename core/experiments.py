@@ -299,7 +299,8 @@ class Experiment(Settings):
     start: Annotated[
         dict[Literal["analyzer", "vocoder", "channel"], str],
         Field(
-            description="modules that start from the weights of a bundle: module -> name or file"
+            description="modules that start from the weights of a bundle: module -> file, built-in "
+            "name, or org/name on the Hugging Face Hub"
         ),
     ] = {}
     objective: Annotated[ObjectiveSpec, Field(description="what is learned")] = default_part(

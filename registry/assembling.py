@@ -12,6 +12,7 @@ from selfremaster.core.errors import BundleError, ComponentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import Features, Vocoder
 from selfremaster.core.models import Model
+from selfremaster.registry import hub
 from selfremaster.registry.building import DEFAULT_CHANNEL_DIM, build, configure
 from selfremaster.registry.compatibility import fill_experiment, fill_part, version_within
 
@@ -83,7 +84,12 @@ def _optional(kind: str, spec: ComponentSpec | None, **context: Any) -> Any:
 
 
 def load(reference: str | Path, output: str | ComponentSpec | None = None) -> Model:
-    """A trained model by its built-in name, or by the path of a bundle or of a run's folder.
+    """A trained model: the path of a bundle or of a run's folder, a built-in name, or a Hub id.
+
+    An id is ``org/name`` (the file model.safetensors there), ``org/name@REVISION``, or
+    ``org/name/FILE.safetensors``; a path that exists and a built-in name come first, and ``hf://``
+    before the id leaves no doubt. The first download pins it, and ``#sha256=HEX`` at the end holds
+    it to a hash: see `registry.hub.fetch`. It needs the extra ``hub``.
 
     It is ready to restore: in evaluation mode, on the CPU. ``output`` names a vocoder that speaks
     instead of the model's own. Raises `BundleError`, and `ComponentError` for an output that cannot
@@ -125,16 +131,18 @@ def weightless(kind: str, spec: ComponentSpec, features: Features) -> bool:
 
 
 def find_bundle(reference: str | Path) -> Bundle:
-    """The bundle of a built-in name or path; raises `BundleError` with what there is."""
+    """The bundle of a path, a built-in name or an id of the Hub; raises `BundleError`."""
     path = Path(reference)
     if path.exists():
         return read_bundle(path)
     named = builtin_bundles()
     if str(reference) in named:
         return read_bundle(named[str(reference)])
+    if isinstance(reference, str) and hub.is_reference(reference):
+        return read_bundle(hub.fetch(reference))
     raise BundleError(
         f"no bundle {str(reference)!r}: neither a file nor a built-in name"
-        f"{hint(str(reference), named)}"
+        f"{hint(str(reference), named)}{hub.advice(str(reference))}"
     )
 
 

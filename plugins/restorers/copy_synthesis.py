@@ -17,7 +17,8 @@ class CopySynthesisConfig(ComponentConfig):
     """Settings of `CopySynthesis`."""
 
     model: Annotated[
-        ModelReference, Field(description="whose vocoder speaks: built-in name, bundle or run")
+        ModelReference,
+        Field(description="whose vocoder speaks: built-in name, bundle, run or Hub id"),
     ] = "default"
     vocoder: Annotated[
         VocoderSpec | None,

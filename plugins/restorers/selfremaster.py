@@ -16,7 +16,7 @@ class SelfRemasterConfig(ComponentConfig):
     """Settings of `SelfRemaster`."""
 
     model: Annotated[
-        ModelReference, Field(description="what restores: built-in name, bundle or run")
+        ModelReference, Field(description="what restores: built-in name, bundle, run or Hub id")
     ] = "default"
     vocoder: Annotated[
         VocoderSpec | None,

@@ -51,7 +51,7 @@ class TransferConfig(ComponentConfig):
     ] = "channel"
     model: Annotated[
         ModelReference | None,
-        Field(description="method channel: what hears and damages: name, bundle or run"),
+        Field(description="method channel: what hears and damages: name, bundle, run or Hub id"),
     ] = None
     clean: Annotated[
         str | None,

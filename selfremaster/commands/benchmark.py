@@ -104,6 +104,7 @@ def benchmark(
     from selfremaster.benchmarks.grids import Grid
     from selfremaster.benchmarks.planning import plan
     from selfremaster.core.errors import SelfRemasterError
+    from selfremaster.registry import hub
 
     if engine not in ("local", "ray"):
         raise SelfRemasterError(f"no engine named {engine!r}; known: local, ray")
@@ -111,7 +112,8 @@ def benchmark(
         raise SelfRemasterError("--check runs nothing, and --sweep deletes; give one of them")
     place = _find(grid)
     folder = output or Path("runs") / f"benchmark-{place.stem}"
-    found = plan(Grid.from_file(place, settings or ()), folder, threads)
+    with hub.downloads(allowed=not check):
+        found = plan(Grid.from_file(place, settings or ()), folder, threads)
     if check:
         from selfremaster.benchmarks.checking import findings
 

@@ -33,7 +33,8 @@ def check(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="KIND/NAME[:settings], KIND, all, a plugin, or a bundle's file."
+            metavar="TARGET",
+            help="KIND/NAME[:settings], KIND, all, a plugin, a bundle's file, or hf://org/name.",
         ),
     ],
     without: Without = None,
@@ -67,6 +68,7 @@ def _subjects(target: str) -> list[tuple[str, str]]:
     from selfremaster.core.errors import ComponentError
     from selfremaster.registry.assembling import builtin_bundles
     from selfremaster.registry.building import current
+    from selfremaster.registry.hub import PREFIX
     from selfremaster.registry.tables import check_kind
 
     loaded = current()
@@ -76,7 +78,7 @@ def _subjects(target: str) -> list[tuple[str, str]]:
     kind, slash, spec = target.partition("/")
     if slash and kind in KINDS:
         return [(kind, spec)]
-    if Path(target).exists() or target in builtin_bundles():
+    if Path(target).exists() or target in builtin_bundles() or target.startswith(PREFIX):
         return [("bundle", target)]
     plugins = {owner.name for owner in loaded.owners} | {item.plugin for item in loaded.problems}
     if target in plugins:

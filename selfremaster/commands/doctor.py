@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 import typer
@@ -28,6 +29,7 @@ PACKAGES = (
     "typer",
     "rich",
 )
+HUB_PACKAGE = "huggingface_hub"  # not from where it is used, which needs a torch that works
 GIBIBYTE = 2**30
 
 
@@ -56,7 +58,7 @@ def examine() -> dict[str, Any]:
     loaded = current()
     entries = list(loaded.table.entries())
     problems += [{"about": item.plugin, "reason": item.reason} for item in loaded.problems]
-    needs = _try_parts(problems) if devices else []
+    needs = [*(_try_parts(problems) if devices else []), *_hub()]
     return {
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
@@ -143,6 +145,14 @@ def _try_parts(problems: list[dict[str, str]]) -> list[dict[str, str]]:
             else:
                 problems.append({"about": about, "reason": str(error)})
     return needs
+
+
+def _hub() -> list[dict[str, str]]:
+    """What bundles of the Hub need, where it is not installed."""
+    if find_spec(HUB_PACKAGE) is not None:
+        return []
+    reason = f"--model org/name: needs the package {HUB_PACKAGE}; pip install 'selfremaster[hub]'"
+    return [{"about": "the Hugging Face Hub", "package": HUB_PACKAGE, "reason": reason}]
 
 
 def _show(told: dict[str, Any]) -> None:
