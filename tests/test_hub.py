@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -287,13 +288,18 @@ def test_reasons_are_told_in_one_line(
 def test_other_failures_of_a_download_are_one_line(
     server: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    loud = logging.getLogger("huggingface_hub.utils")
+    heard = []
+
     def broken(**_: object) -> str:
+        heard.append(loud.isEnabledFor(logging.WARNING))
         raise RuntimeError("the connection\nbroke " + 500 * "far ")
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
     told = refused(ID)
     assert told.startswith(f"{ID}: cannot be downloaded (RuntimeError: the connection broke far")
     assert len(told) < 400
+    assert [*heard, loud.isEnabledFor(logging.WARNING)] == [False, True]
 
 
 def test_paths_and_built_in_names_come_first(
@@ -385,12 +391,15 @@ def test_a_benchmark_is_checked_without_downloads_and_addressed_by_content(
     assert model_content("some-org/none", {}) == "some-org/none"
 
 
-def test_check_and_doctor_know_the_hub(
+def test_check_show_and_doctor_know_the_hub(
     server: Hub, bundles: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.publish(bundles[0])
     told = run("check", f"hf://{ID}", "--json")
     assert (told.code, {found["state"] for found in json.loads(told.out)}) == (0, {"kept"})
+    shown = json.loads(run("show", "bundle", ID, "--json").out)
+    assert shown["sha256"] == read_bundle(bundles[0]).header["sha256"]
+    assert shown["bytes"] == bundles[0].stat().st_size
     monkeypatch.setattr("selfremaster.commands.doctor.find_spec", lambda name: None)
     lacking = json.loads(run("doctor", "--json").out)["missing_packages"][-1]
     assert lacking["package"] == "huggingface_hub"

@@ -250,12 +250,16 @@ def describe_bundle_file(reference: str) -> dict[str, Any]:
     """What a bundle says of itself, and how many numbers each module has; weights are not read."""
     from selfremaster.core.bundles import bundle_path, count_weights, describe_bundle
     from selfremaster.core.errors import BundleError
+    from selfremaster.registry import hub
     from selfremaster.registry.assembling import builtin_bundles
 
     named = builtin_bundles()
     path = Path(reference)
-    if not path.exists() and reference in named:
-        path = named[reference]
+    if not path.exists():
+        if reference in named:
+            path = named[reference]
+        elif hub.is_reference(reference):
+            path = hub.fetch(reference)
     header = describe_bundle(path)
     if header.get("kind") != BUNDLE:
         raise BundleError(f"{path}: is a {header.get('kind')}, not a bundle")
