@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 import selfremaster as sr
 from selfremaster.benchmarks.costs import Counts, count, count_parameters
 from selfremaster.core.interfaces import ComponentConfig, Restorer
+from tests.tiny import write_vocoder
 
 RATE = 1000
 
@@ -75,8 +77,9 @@ def test_attention_is_counted_too() -> None:
     assert torch.backends.cudnn.enabled
 
 
-def test_hifigan_v3_costs_what_its_layers_say() -> None:
-    restorer = sr.build("restorer", "copy-synthesis:model=hifigan-v3")
+def test_hifigan_v3_costs_what_its_layers_say(tmp_path: Path) -> None:
+    bundle = write_vocoder(tmp_path / "v3.safetensors", "hifigan:preset=v3")
+    restorer = sr.build("restorer", {"name": "copy-synthesis", "model": str(bundle)})
     channels, rate, hop, bands, bins = 256, 22050, 256, 80, 513
     of_a_frame, steps = bands * bins + bands * channels * 7, 1
     weights = (bands * 7 + 1) * channels

@@ -12,7 +12,7 @@ from selfremaster.registry.assembling import assemble, resolve
 
 RATE = 22050
 BUNDLE = "vocoder.safetensors"
-VOCODER = {
+VOCODER: dict[str, Any] = {
     "name": "hifigan",
     "preset": "v3",
     "initial_channels": 16,
@@ -39,10 +39,16 @@ def write_speech(folder: Path, files: int = 3, seconds: float = 1.0) -> Path:
     """A folder of speech-like sounds, and a bundle of a vocoder for them that knows nothing."""
     for number in range(files):
         audio.write(folder / f"{number}.wav", speech_like(seconds, number), RATE)
-    alone = {"vocoder": VOCODER, "analyzer": None, "channel": None}
-    voice = resolve(Experiment.from_mapping({"model": alone}))
-    write_bundle(folder / BUNDLE, assemble(voice), voice)
+    write_vocoder(folder / BUNDLE)
     return folder
+
+
+def write_vocoder(path: Path, vocoder: str | dict[str, Any] = VOCODER) -> Path:
+    """A bundle of a vocoder alone that was never trained."""
+    alone = {"vocoder": vocoder, "analyzer": None, "channel": None}
+    resolved = resolve(Experiment.from_mapping({"model": alone}))
+    write_bundle(path, assemble(resolved), resolved)
+    return path
 
 
 def experiment(folder: Path, **changes: Any) -> Experiment:
