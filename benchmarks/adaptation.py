@@ -9,7 +9,6 @@ which never sees those, judges the model too.
 import argparse
 import statistics
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -219,10 +218,10 @@ def run(asked: Asked, speaker: str, condition: str, folder: Path) -> Moments:
 
 def longest(manifest: Manifest, count: int) -> list[str]:
     """The speakers of whom there is most."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = {}
     for item in manifest.items:
-        seconds[item.speaker] += item.seconds or 0.0
-    return [speaker for speaker, _ in seconds.most_common(count)]
+        seconds[item.speaker] = seconds.get(item.speaker, 0.0) + (item.seconds or 0.0)
+    return sorted(seconds, key=lambda speaker: -seconds[speaker])[:count]
 
 
 def parser() -> argparse.ArgumentParser:

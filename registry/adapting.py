@@ -36,7 +36,7 @@ SETTINGS_NAME = "adaptation.json"
 
 MINUTES = 15.0
 SEGMENT_SECONDS, BATCH_SIZE, HELD_OUT_SEGMENTS = 1.5, 4, 16
-VALIDATE_EVERY = 50
+VALIDATE_EVERY = 25
 PATIENCE = 10
 MOST_STEPS = 20_000
 
@@ -327,7 +327,6 @@ def _experiment(wanted: Wanted, bundle: Bundle) -> Experiment:
                 "reconstruction": "multiscale-spectral:linear=false",
                 "forward": "channel",
                 "match_peaks": True,
-                "noise_floor": True,
             },
             "data": {
                 "degraded": {**speech, "split": TRAIN},
@@ -341,7 +340,7 @@ def _experiment(wanted: Wanted, bundle: Bundle) -> Experiment:
             "train": {
                 "steps": steps,
                 "minutes": None if wanted.steps is not None else wanted.minutes,
-                "learning_rate": 5e-5,
+                "learning_rate": 1e-4,
                 "weight_decay": 0.01,
                 "schedule": {"name": "constant", "warmup_steps": 20},
                 "average": 0.99,

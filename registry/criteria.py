@@ -22,7 +22,7 @@ QUALITY = (("distillmos", "distillmos"), ("dnsmos", "dnsmos-p808"))
 """Metrics that need no reference, each with its number from 1 to 5; the mean of them is taken."""
 PACKAGES = "selfremaster[distillmos,metrics]"
 
-LEAST_GAIN = 0.03  # points of opinion, below which nothing is worth a change
+LEAST_GAIN = 0.05  # points of opinion, below which nothing is worth a change
 CONTENT_SLACK, CONTENT_WEIGHT = 0.03, 10.0  # agreement may fall by so much; what is beyond counts
 LEVEL_SLACK_DB, LEVEL_WEIGHT = 6.0, 0.1  # likewise how loud the restored speech is, in dB
 
@@ -37,7 +37,7 @@ class Criterion(Judge):
     gain by metrics that need no reference. What must not happen counts on top, so much that no gain
     makes up for it: that the restored speech agrees less with what the recording says than at the
     start by more than 0.03, that its level moves by more than 6 dB, and samples that are no numbers
-    (infinite). A gain of less than 0.03 points is none.
+    (infinite). A gain of less than 0.05 points is none.
 
     The losses do not count, since they do not tell: a channel module that learns makes the task of
     the analysis module another one, and what explains the recordings best is to leave them as they

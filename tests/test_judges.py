@@ -118,7 +118,7 @@ START = {"reconstruction": 2.0, "task": 1.0, "content": 0.9, "level_db": -20.0}
     ("changes", "better"),
     [
         ({"quality": 3.1}, True),
-        ({"quality": 3.02}, False),
+        ({"quality": 3.04}, False),
         ({"quality": math.nan}, False),
         ({"quality": 2.9, "reconstruction": 0.4, "task": 0.2}, False),
         ({"reconstruction": 0.4, "task": 0.2}, False),

@@ -19,7 +19,7 @@ from tests.tiny import RATE, speech_like
 ROOT = Path(__file__).parents[1]
 SUITES = sorted((ROOT / "benchmarks" / "suites").glob("*.yaml"))
 NAMES = [suite.stem for suite in SUITES]
-SPEAKERS = ("dc-tts-reader", "kathleen", "ls-1")
+SPEAKERS = ("dc-tts-reader", "jfk", "kathleen", "ls-1")
 
 
 def write_corpus(path: Path, splits: tuple[str, ...] = ("train", "val", "test")) -> None:
@@ -56,6 +56,7 @@ def test_the_suites_are_those_that_are_told_of() -> None:
         "components",
         "data-size",
         "default-model",
+        "default-real",
         "effect-transfer",
         "paper-real",
         "paper-simulated",
