@@ -13,17 +13,8 @@ import signal
 import sys
 from typing import Any
 
-from selfremaster.benchmarks import benchmarking, engines, running
 from selfremaster.cli import main
-from tests.odd_parts import in_this_process
-
-
-def leave_out_other_matters() -> None:
-    """What takes its time and is tested elsewhere: in this program alone, not where it is read."""
-    benchmarking.write_report = lambda folder: (folder, "")
-    running._counted = lambda *_: {}
-    running.forget_peak_memory = lambda: None
-    engines._beside = in_this_process
+from tests.odd_parts import quick_benchmarks
 
 
 class Moments:
@@ -59,16 +50,16 @@ def killed(moments: Moments, grid: str, output: str, last: int) -> bool:
 
 
 if __name__ == "__main__":
-    leave_out_other_matters()
-    grid, folder, seed, kills = sys.argv[1:]
-    moments, chance = Moments(), random.Random(int(seed))
-    if moments.run(grid, f"{folder}/whole"):
-        raise SystemExit("the uninterrupted run failed")
-    total, left, number = moments.count, int(kills), 0
-    while left:
-        if killed(moments, grid, f"{folder}/{number}", chance.randint(1, total)):
-            left -= 1
-        else:
-            number += 1
-    killed(moments, grid, f"{folder}/{number}", 0)
-    print(total)
+    with quick_benchmarks():
+        grid, folder, seed, kills = sys.argv[1:]
+        moments, chance = Moments(), random.Random(int(seed))
+        if moments.run(grid, f"{folder}/whole"):
+            raise SystemExit("the uninterrupted run failed")
+        total, left, number = moments.count, int(kills), 0
+        while left:
+            if killed(moments, grid, f"{folder}/{number}", chance.randint(1, total)):
+                left -= 1
+            else:
+                number += 1
+        killed(moments, grid, f"{folder}/{number}", 0)
+        print(total)

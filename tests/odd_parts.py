@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from selfremaster.benchmarks import engines
+from selfremaster.benchmarks import benchmarking, engines, running
 from selfremaster.benchmarks.engines import Limits
 from selfremaster.benchmarks.planning import Cell
 from selfremaster.benchmarks.stores import Finished
@@ -211,6 +211,17 @@ def installed(folder: Path) -> Iterator[Path]:
         loaded_plugins.cache_clear()
         yield folder
     loaded_plugins.cache_clear()
+
+
+@contextmanager
+def quick_benchmarks() -> Iterator[None]:
+    """Benchmarks without reports, counting and other processes, which are tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
+        patch.setattr(running, "_counted", lambda restorer, rate: {"parameters": rate})
+        patch.setattr(running, "forget_peak_memory", lambda: None)
+        patch.setattr(engines, "_beside", in_this_process)
+        yield
 
 
 def in_this_process(cells: Sequence[Cell], jobs: int, limits: Limits) -> Iterator[Finished]:

@@ -1,6 +1,6 @@
 """Content addresses of benchmarks: what makes a cell another one, and what does not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from selfremaster.benchmarks import benchmarking, engines, running
+from selfremaster.benchmarks import running
 from selfremaster.benchmarks.grids import Grid
 from selfremaster.benchmarks.planning import Plan, plan
 from selfremaster.benchmarks.records import read_outcome
@@ -23,16 +23,13 @@ from selfremaster.registry.building import current
 from selfremaster.registry.tables import Entry, Table
 from tests import tiny
 from tests.cli import run, write_tiny_bundle
-from tests.odd_parts import in_this_process, write_grid, write_speech
+from tests.odd_parts import quick_benchmarks, write_grid, write_speech
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither reports nor counting, which are tested elsewhere, nor other processes."""
-    monkeypatch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
-    monkeypatch.setattr(running, "_counted", lambda *_: {"parameters": 1, "multiply_adds": None})
-    monkeypatch.setattr(running, "forget_peak_memory", lambda: None)
-    monkeypatch.setattr(engines, "_beside", in_this_process)
+def _quick() -> Iterator[None]:
+    with quick_benchmarks():
+        yield
 
 
 @pytest.fixture

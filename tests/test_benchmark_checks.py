@@ -8,24 +8,19 @@ from typing import Any
 
 import pytest
 
-from selfremaster.benchmarks import benchmarking, engines, running
 from selfremaster.benchmarks.records import Outcome as Kept
 from selfremaster.benchmarks.records import read_outcome
 from selfremaster.core import audio
 from tests.cli import run, write_tiny_bundle
-from tests.odd_parts import in_this_process, installed, write_grid, write_speech
+from tests.odd_parts import installed, quick_benchmarks, write_grid, write_speech
 
 GONE = "no bundle 'gone.safetensors': neither a file nor a built-in name"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The stranger's parts, and neither reports nor counting nor processes."""
-    with installed(tmp_path_factory.mktemp("plugin")), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
-        patch.setattr(running, "_counted", lambda restorer, rate: {})
-        patch.setattr(running, "forget_peak_memory", lambda: None)
-        patch.setattr(engines, "_beside", in_this_process)
+    """The stranger's parts, and what benchmarks do beside measuring left out."""
+    with installed(tmp_path_factory.mktemp("plugin")), quick_benchmarks():
         yield
 
 

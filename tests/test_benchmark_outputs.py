@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from selfremaster.benchmarks import benchmarking, engines, outputs, running
+from selfremaster.benchmarks import outputs
 from selfremaster.benchmarks.grids import Grid
 from selfremaster.benchmarks.planning import plan
 from selfremaster.benchmarks.records import read_outcome
 from tests.cli import ROOT, Outcome, left_behind, run
-from tests.odd_parts import in_this_process, installed, write_grid, write_speech
+from tests.odd_parts import installed, quick_benchmarks, write_grid, write_speech
 
 HOLDS = """
 import sys, time
@@ -30,12 +30,8 @@ with outputs.opened(Path(sys.argv[1])):
 
 @pytest.fixture(scope="module", autouse=True)
 def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The stranger's parts, and neither reports nor counting nor processes."""
-    with installed(tmp_path_factory.mktemp("plugin")), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
-        patch.setattr(running, "_counted", lambda restorer, rate: {"parameters": rate})
-        patch.setattr(running, "forget_peak_memory", lambda: None)
-        patch.setattr(engines, "_beside", in_this_process)
+    """The stranger's parts, and what benchmarks do beside measuring left out."""
+    with installed(tmp_path_factory.mktemp("plugin")), quick_benchmarks():
         yield
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from selfremaster.benchmarks import addresses, benchmarking, engines, running
+from selfremaster.benchmarks import addresses, engines
 from selfremaster.benchmarks.grids import Grid
 from selfremaster.benchmarks.planning import plan
 from selfremaster.benchmarks.provenances import provenance_of
@@ -26,7 +26,7 @@ from selfremaster.core import audio
 from selfremaster.core.errors import ExperimentError
 from selfremaster.registry.building import build
 from tests.cli import ROOT, Outcome, run
-from tests.odd_parts import in_this_process, installed, write_grid, write_speech
+from tests.odd_parts import installed, quick_benchmarks, write_grid, write_speech
 
 KILLS = 10
 BESIDE = engines._beside
@@ -34,12 +34,8 @@ BESIDE = engines._beside
 
 @pytest.fixture(scope="module", autouse=True)
 def _plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The stranger's parts, and neither reports nor counting, which are tested elsewhere."""
-    with installed(tmp_path_factory.mktemp("plugin")), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
-        patch.setattr(running, "_counted", lambda restorer, rate: {"parameters": rate})
-        patch.setattr(running, "forget_peak_memory", lambda: None)
-        patch.setattr(engines, "_beside", in_this_process)
+    """The stranger's parts, and what benchmarks do beside measuring left out."""
+    with installed(tmp_path_factory.mktemp("plugin")), quick_benchmarks():
         yield
 
 

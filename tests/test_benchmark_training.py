@@ -1,12 +1,12 @@
 """Training runs of benchmarks: once for each content, gone on with, and their failures told."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from selfremaster.benchmarks import benchmarking, engines, running
 from selfremaster.benchmarks.grids import Grid
 from selfremaster.benchmarks.planning import Plan, plan
 from selfremaster.benchmarks.records import read_outcome
@@ -20,16 +20,13 @@ from selfremaster.registry import runs
 from selfremaster.registry.building import build
 from tests import tiny
 from tests.cli import run
-from tests.odd_parts import in_this_process, write_grid
+from tests.odd_parts import quick_benchmarks, write_grid
 
 
 @pytest.fixture(autouse=True)
-def _no_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports and counting are tested elsewhere."""
-    monkeypatch.setattr(benchmarking, "write_report", lambda folder: (folder / "report.md", ""))
-    monkeypatch.setattr(running, "_counted", lambda *_: {})
-    monkeypatch.setattr(running, "forget_peak_memory", lambda: None)
-    monkeypatch.setattr(engines, "_beside", in_this_process)
+def _quick() -> Iterator[None]:
+    with quick_benchmarks():
+        yield
 
 
 @pytest.fixture(scope="module")
