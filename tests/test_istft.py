@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from selfremaster.core.errors import ComponentError
 from selfremaster.core.levels import resample
 from selfremaster.core.promises.inputs import noise
 from selfremaster.plugins.features.mel import MelConfig, MelSpectrogram
+from selfremaster.plugins.features.world import f0_track, highest_f0_hz
 from selfremaster.plugins.vocoders.harmonic_noise import cycles, minimum_phase, swelling
 from selfremaster.plugins.vocoders.istft import Istft, IstftConfig
 from selfremaster.registry.building import build
@@ -26,6 +28,10 @@ def istft(seed: int = 0, preset: str = "tiny", **settings: Any) -> Istft:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Istft(IstftConfig(**{"preset": preset, **settings}), MEL).eval()
+
+
+def mel_at(rate_hz: int) -> MelSpectrogram:
+    return MelSpectrogram(MelConfig(sample_rate=rate_hz))
 
 
 def hearing(f0_hz: float, voiced: bool, vocoder: Istft) -> Istft:
@@ -206,3 +212,20 @@ def test_other_channels_are_refused() -> None:
 def test_a_range_upside_down_is_refused() -> None:
     with pytest.raises(ComponentError, match=r"f0_floor_hz=300\.0 must be below f0_ceil_hz=200\.0"):
         build("vocoder", "istft:f0_floor_hz=300,f0_ceil_hz=200")
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 22050])
+def test_the_highest_f0_is_the_last_that_can_be_learned(rate_hz: int) -> None:
+    highest = highest_f0_hz(rate_hz)
+    build("vocoder", f"istft:preset=tiny,f0_ceil_hz={highest}", features=mel_at(rate_hz))
+    words = rf"f0_ceil_hz={highest + 1} is above {highest:.1f} Hz, .* WORLD hears at {rate_hz} Hz"
+    with pytest.raises(ComponentError, match=words):
+        build("vocoder", f"istft:preset=tiny,f0_ceil_hz={highest + 1}", features=mel_at(rate_hz))
+    times = np.arange(rate_hz // 2) / rate_hz
+    heard = []
+    for f0_hz in (0.97 * highest, 1.03 * highest):
+        wave = 0.2 * np.sin(2 * np.pi * f0_hz * times) + 0.1 * np.sin(4 * np.pi * f0_hz * times)
+        track = f0_track(wave, rate_hz, HOP, "dio", (60.0, rate_hz / 2))
+        heard.append(float((track > 0).mean()))
+    assert heard[0] > 0.9
+    assert heard[1] < 0.1

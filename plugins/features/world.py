@@ -17,6 +17,7 @@ from selfremaster.core.errors import ComponentError
 Extractor = Literal["dio", "harvest", "swipe"]
 
 LEAST_SAMPLES = 8  # of the shortest period, for DIO
+SHORTEST_PERIOD = 12  # samples: StoneMask takes what is shorter for no pitch
 LONGEST_PERIODS = 3.0  # of the lowest F0, in the window of WORLD's spectral envelope
 SHORTEST_SECONDS = 0.25  # shorter waves are padded with silence: too little to find a pitch in
 TURN_SECONDS = 60.0  # longer waves are heard in turns, for the memory that one FFT of all takes
@@ -47,6 +48,15 @@ def lowest_f0_hz(sample_rate: int, size: int) -> float:
     64.8
     """
     return LONGEST_PERIODS * sample_rate / (size - 3)
+
+
+def highest_f0_hz(sample_rate: int) -> float:
+    """The highest F0 that DIO and StoneMask hear, Hz.
+
+    >>> highest_f0_hz(22050)
+    1837.5
+    """
+    return sample_rate / SHORTEST_PERIOD
 
 
 def f0_track(

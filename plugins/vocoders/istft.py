@@ -9,11 +9,12 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.core.signals import hann_window
 from selfremaster.plugins.convnext import Trunk
 from selfremaster.plugins.features.source_filter import CENTRE_HZ
-from selfremaster.plugins.features.world import f0_track
+from selfremaster.plugins.features.world import f0_track, highest_f0_hz
 from selfremaster.plugins.vocoders.harmonic_noise import (
     LOG_LOUDEST,
     LOG_SOFTEST,
@@ -55,7 +56,14 @@ class IstftConfig(ComponentConfig):
     ] = 128
     pitch_blocks: Annotated[PositiveInt, Field(description="blocks of that network")] = 4
     f0_floor_hz: Annotated[float, Field(ge=40, description="lowest F0 spoken, Hz")] = 60.0
-    f0_ceil_hz: Annotated[float, Field(le=1500, description="highest F0 spoken, Hz")] = 600.0
+    f0_ceil_hz: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="highest F0 spoken, Hz, up to a twelfth of the rate: above it WORLD, from "
+            "which F0 is learned, hears none",
+        ),
+    ] = 600.0
     pitches: Annotated[
         int, Field(ge=16, le=1024, description="how many are told apart between them, in octaves")
     ] = 128
@@ -93,7 +101,8 @@ class Istft(Vocoder):
     Source: the head after iSTFTNet (Kaneko et al., 2022) and Vocos (Siuzdak, 2023), the excitation
     with F0 heard in the mel after HiFTNet (Li et al., 2023); here the excitation is filtered, as in
     DDSP (Engel et al., 2020), not fed to a network.
-    Raises `ComponentError` for features other than a log-mel, or of other channels.
+    Raises `ComponentError` for features other than a log-mel, or of other channels, and for a
+    highest F0 that nothing can be learned of at their rate.
 
     >>> from selfremaster.plugins.features.mel import MelConfig, MelSpectrogram
     >>> features = MelSpectrogram(MelConfig())
@@ -111,6 +120,11 @@ class Istft(Vocoder):
     def __init__(self, config: IstftConfig, features: Features) -> None:
         super().__init__(config, features)
         mel = mel_of(features)
+        if config.f0_ceil_hz > highest_f0_hz(self.sample_rate):
+            raise ComponentError(
+                f"f0_ceil_hz={config.f0_ceil_hz} is above {highest_f0_hz(self.sample_rate):.1f} Hz,"
+                f" the highest that WORLD hears at {self.sample_rate} Hz; lower it"
+            )
         bins = response_size(self.hop_samples) // 2 + 1
         spread = functional.interpolate(
             band_interpolation(mel).T[None], size=bins, mode="linear", align_corners=True
