@@ -57,6 +57,18 @@ def test_strength_goes_from_the_recording_to_the_restored(bundle: Path, tmp_path
     assert not torch.allclose(half, made["1"], atol=1e-2)
 
 
+def test_a_model_that_cannot_be_faithful_is_told_by_the_option(tmp_path: Path) -> None:
+    old = write_tone(tmp_path / "old.wav")
+    words = ("restore", old, "--output", tmp_path / "o.wav", "--faithful")
+    told = run(*words, "--model", "ddsp").error
+    assert told.startswith(
+        "error: --faithful does not suit this model, leave it out: vocoder blend: the features are "
+        "SourceFilter, this vocoder speaks only from a mel spectrogram"
+    )
+    assert run(*words, "--device", "quda").error.startswith("error: no device named 'quda'")
+    assert left_behind(tmp_path) == ["old.wav"]
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [

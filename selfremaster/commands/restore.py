@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from selfremaster.core.interfaces import Metric
     from selfremaster.core.jobs import Failure
+    from selfremaster.core.models import Model
     from selfremaster.core.profiles import ChannelProfile
     from selfremaster.core.restoring import Restored
 
@@ -152,7 +153,7 @@ def restore(
     sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
     listeners = _listeners(content, content_metric)
-    loaded = load_model(model, device, FAITHFUL_VOCODER if faithful else vocoder)
+    loaded = _load_faithful(model, device) if faithful else load_model(model, device, vocoder)
     if resynthesise:
         loaded.output = None
     results = restoring.restore_files(
@@ -187,6 +188,18 @@ def _check_one_voice(vocoder: str | None, faithful: bool, resynthesise: bool) ->
     given = [option for option, is_given in options.items() if is_given]
     if len(given) > 1:
         raise ComponentError(f"{' and '.join(given)} each say what speaks; give one of them")
+
+
+def _load_faithful(reference: str | None, device: str) -> Model:
+    from selfremaster.core.errors import ComponentError
+
+    try:
+        return load_model(reference, device, FAITHFUL_VOCODER)
+    except ComponentError as error:
+        load_model(reference, device)  # what is wrong without --faithful too is told as it is
+        raise ComponentError(
+            f"--faithful does not suit this model, leave it out: {error}"
+        ) from None
 
 
 def _sound(profile: Path | None, redegraded: str | None) -> ChannelProfile | None:
