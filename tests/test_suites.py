@@ -11,9 +11,11 @@ from selfremaster.benchmarks.planning import Plan, plan
 from selfremaster.benchmarks.training_speech import clean_speech, make_speech
 from selfremaster.core import audio, manifests
 from selfremaster.core.errors import ExperimentError, SelfRemasterError
+from selfremaster.core.experiments import Experiment
 from selfremaster.core.manifests import Item, Manifest
 from selfremaster.core.models import Model
-from selfremaster.registry.assembling import assemble
+from selfremaster.registry.assembling import assemble, builtin_bundles
+from selfremaster.registry.runs import start_from_bundles
 from tests.tiny import RATE, speech_like
 
 ROOT = Path(__file__).parents[1]
@@ -103,6 +105,27 @@ def test_runs_of_suites_have_what_their_objectives_need(
             for module in {*objective.uses, *objective.trained}:
                 assert getattr(built[model], module) is not None, run.name
             assert {"vocoder"} <= set(experiment.start) <= {"vocoder", "analyzer", "channel"}
+
+
+def test_what_runs_start_from_fits_their_models(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [
+        run.experiment for name in NAMES for run in planned(name, place, monkeypatch).runs.values()
+    ]
+    for name in ("first", "dual", "dual-source-filter"):
+        wanted.append(Experiment.from_file(ROOT / "examples" / "experiments" / f"{name}.yaml"))
+    own = builtin_bundles()
+    tried: set[str] = set()
+    for experiment in wanted:
+        start = {module: name for module, name in experiment.start.items() if name in own}
+        key = f"{experiment.model.model_dump_json()} {start}"
+        if key not in tried:
+            tried.add(key)
+            hashes = start_from_bundles(
+                assemble(experiment), experiment.model_copy(update={"start": start})
+            )
+            assert set(hashes) == {"vocoder"}
 
 
 @pytest.mark.parametrize("name", NAMES)
