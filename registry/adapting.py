@@ -135,8 +135,9 @@ class Adapted:
                 f"{wanted.model_name}; more speech, or --clean with voices like those of the "
                 "recordings, may help"
             )
-        gain = self.start.numbers[TOTAL] - self.best.numbers[TOTAL]
-        return f"adapted: {spent}; kept is step {self.best.step}, better by {gain:.3f}"
+        gain = f"{self.start.numbers[TOTAL] - self.best.numbers[TOTAL]:.2f}"
+        unit = " points of opinion" if self.prepared.measured else ""
+        return f"adapted: {spent}; kept is step {self.best.step}, better by {gain}{unit}"
 
     def numbers(self) -> list[tuple[str, float, float]]:
         """What the criterion measured: in words, before, and after."""

@@ -101,7 +101,7 @@ def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
     0.5
     """
     if "quality" in start:
-        gained = numbers["quality"] - start["quality"]
+        gained = numbers.get("quality", math.nan) - start["quality"]
         # nothing that can be heard, or no number: no better than the start
         result = 1.0 - gained if gained >= LEAST_GAIN else 1.0 + max(-gained, 0.0)
     else:

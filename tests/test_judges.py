@@ -132,6 +132,10 @@ def test_quality_decides_within_guard_rails(changes: dict[str, float], better: b
     assert (criteria.total({**start, **changes}, start) < 1) == better
 
 
+def test_a_metric_that_is_gone_is_no_improvement() -> None:
+    assert not criteria.total({**START, "task": 0.1}, {**START, "quality": 3.0}) < 1
+
+
 @pytest.mark.parametrize(
     ("changes", "better"),
     [

@@ -65,7 +65,7 @@ def _text(adapted: Adapted) -> str:
         *(f"- {words.no_html(note)}" for note in _notes(adapted)),
         words.no_html(adapted.words()) + ".",
         f"Sounds and the course of the criterion: [{PAGE_NAME}]({PAGE_NAME}).",
-        "## On held-out speech",
+        "## Before and after",
         markdown(["number", BEFORE, AFTER], _rows(adapted)),
         "## Course",
         markdown(["step", *map(words.cell, adapted.start.numbers)], course),
@@ -89,7 +89,7 @@ def _number(value: float | None) -> str:
 
 
 def _players(adapted: Adapted, store: Store) -> list[Player]:
-    """The held-out pieces that the criterion listens to, before and after."""
+    """The windows that the criterion listens to, before and after."""
     wanted = adapted.prepared.wanted
     waves = judged_waves(wanted.output, adapted.prepared.experiment.model.peak_db)
     models = {BEFORE: load(wanted.model), AFTER: load(adapted.result.bundle)}
@@ -102,7 +102,7 @@ def _players(adapted: Adapted, store: Store) -> list[Player]:
         tracks = tracks_of(heard, rate, roles, {}, store)
         if tracks is not None:
             seconds = len(wave) / rate
-            title = f"Held-out piece {number}"
+            title = f"Window {number}"
             name = f"player-{number}"
             players.append(Player(name, title, "", (), seconds, rate / 2000, tracks))
     return players

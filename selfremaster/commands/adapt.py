@@ -80,9 +80,9 @@ def adapt(
 ) -> None:
     """Adapt a model to recordings of your own.
 
-    Their speech is found and cut out, a tenth of it held out. Learning starts from the model, stops
-    when nothing improves, and the best moment is kept by what is heard on the held-out speech. The
-    result is never worse than the model by that criterion. Ctrl-C keeps what is done.
+    Their speech is found and cut out. Learning starts from the model, stops when nothing improves,
+    and the moment is kept at which restored windows of the recordings sound best, by metrics that
+    need no original; by those the result is never worse than the model. Ctrl-C keeps what is done.
     """
     hush_libraries()
     from selfremaster.benchmarks.reporting import adaptations, reports
@@ -162,7 +162,7 @@ def _again(wanted: Wanted) -> list[str]:
 def _show(adapted: Adapted, written: list[Path]) -> None:
     say(adapted.words())
     rows = [[words, f"{old:.4g}", f"{new:.4g}"] for words, old, new in adapted.numbers()]
-    say_table(["on held-out speech", "#before", "#after"], rows)
+    say_table(["measured", "#before", "#after"], rows)
     say(f"model: {adapted.result.bundle}")
     say(f"report: {written[0]}")
     say(f"next: {adapted.next_command()}")
