@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from selfremaster.benchmarks.reporting import words
 from selfremaster.benchmarks.reporting.courses import draw
-from selfremaster.benchmarks.reporting.pages import LARGEST_BYTES, TEMPLATES
+from selfremaster.benchmarks.reporting.pages import LARGEST_BYTES, TEMPLATES, templates
 from selfremaster.benchmarks.reporting.reports import PAGE_NAME, TEXT_NAME
 from selfremaster.benchmarks.reporting.sounds import Player, Store, tracks_of
 from selfremaster.benchmarks.tables import markdown
@@ -33,24 +32,23 @@ def write(adapted: Adapted, largest_bytes: int = LARGEST_BYTES) -> list[Path]:
 
 def _page(adapted: Adapted, largest_bytes: int) -> str:
     store = Store(largest_bytes)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("adaptation.html.j2").render(
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
-        survey=adapted.prepared.survey,
-        notes=_notes(adapted),
-        outcome=adapted.words(),
-        rows=_rows(adapted),
-        chart=draw([(one.step, one.numbers["total"]) for one in adapted.course], adapted.best.step),
-        players=_players(adapted, store),
-        sounds=store.sounds,
-        command=adapted.next_command(),
+    return (
+        templates()
+        .get_template("adaptation.html.j2")
+        .render(
+            style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+            script=Markup((TEMPLATES / "page.js").read_text(encoding="utf-8")),
+            survey=adapted.prepared.survey,
+            notes=_notes(adapted),
+            outcome=adapted.words(),
+            rows=_rows(adapted),
+            chart=draw(
+                [(one.step, one.numbers["total"]) for one in adapted.course], adapted.best.step
+            ),
+            players=_players(adapted, store),
+            sounds=store.sounds,
+            command=adapted.next_command(),
+        )
     )
 
 

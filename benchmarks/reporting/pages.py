@@ -79,14 +79,19 @@ def _worst(findings: Findings, store: Store) -> WorstFiles:
     ]
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def templates() -> Environment:
+    """The templates of all pages; what is put into them is escaped."""
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _environment() -> Environment:
+    environment = templates()
     environment.filters |= {
         "number": words.number,
         "p_value": words.p_value,
