@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from torch import Tensor
 
 from selfremaster.core import audio, manifests
+from selfremaster.core.errors import AudioError
 from selfremaster.core.files import sha256_of
 from selfremaster.core.surveys import FileSurvey, Survey
 
@@ -87,6 +88,11 @@ def cut_pieces(
 
     Raises `AudioError` where a recording cannot be read, or `SelfRemasterError` a piece written.
     """
+    if not pieces:
+        raise AudioError(
+            "no stretch of speech is as long as a second, recordings and pauses together; join the "
+            "recordings into longer ones"
+        )
     seconds = sum(piece.seconds for piece in pieces)
     chosen = evenly(pieces, max(int(len(pieces) * min(1.0, most_seconds / seconds)), 1))
     kept = held_out(len(chosen))

@@ -164,17 +164,8 @@ def prepare(wanted: Wanted, *, resume: bool = False, told: Told | None = None) -
     where no metric of quality is installed.
     """
     tell = told or (lambda *_: None)
-    bundle = find_bundle(wanted.model)
-    _check_model(bundle, wanted.model)
-    measured = tuple(name for _, name in find_quality())
-    if not measured and not wanted.by_losses:
-        raise ExperimentError(
-            "no metric of quality is installed, and nothing else tells when to stop; "
-            f"`pip install '{PACKAGES}'`, or go by the losses alone with --by-losses, which may "
-            "end in a worse model"
-        )
-    files = find_recordings(wanted.recordings, wanted.output)
-    given = _given(wanted, files)
+    bundle, files, measured = check(wanted)
+    given = {**_given(wanted, files), "measured": list(measured)}
     known = _earlier(wanted.output, given) if resume else None
     if known is None:
         known = gather_material(files, wanted.output, _sample_rate(bundle), wanted.clean, tell)
@@ -186,6 +177,26 @@ def prepare(wanted: Wanted, *, resume: bool = False, told: Told | None = None) -
         tuple(known["notes"]),
         measured,
     )
+
+
+def check(wanted: Wanted) -> tuple[Bundle, list[Path], tuple[str, ...]]:
+    """The model, the recordings and the metrics of quality; raises as `prepare` does."""
+    bundle = find_bundle(wanted.model)
+    _check_model(bundle, wanted.model)
+    measured = tuple(name for _, name in find_quality())
+    if not measured and not wanted.by_losses:
+        raise ExperimentError(
+            "no metric of quality is installed, and nothing else tells when to stop; "
+            f"`pip install '{PACKAGES}'`, or go by the losses alone with --by-losses, which may "
+            "end in a worse model"
+        )
+    files = find_recordings(wanted.recordings, wanted.output)
+    if wanted.output.resolve() in (
+        Path(wanted.model).resolve(),
+        *Path(wanted.model).resolve().parents,
+    ):
+        raise BundleError(f"{wanted.model}: lies in the output; name another output")
+    return bundle, files, measured
 
 
 def learn(
@@ -286,7 +297,12 @@ def _earlier(output: Path, given: Mapping[str, Any]) -> dict[str, Any] | None:
         before = known["given"]
     except (ValueError, KeyError, TypeError):
         raise ExperimentError(f"{path}: is damaged; begin anew with --overwrite") from None
-    for name, what in (("recordings", "recordings"), ("clean", "--clean"), ("model", "--model")):
+    for name, what in (
+        ("recordings", "recordings"),
+        ("clean", "--clean"),
+        ("model", "--model"),
+        ("measured", "metrics of quality"),
+    ):
         if before.get(name) != given[name]:
             raise ExperimentError(
                 f"{output}: was begun with other {what}; give the same, or begin anew with "

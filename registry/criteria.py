@@ -108,7 +108,8 @@ def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
         result = _relative_losses(numbers, start)
     lost = start.get("content", 0.0) - numbers.get("content", 0.0) - CONTENT_SLACK
     moved = abs(numbers.get("level_db", 0.0) - start.get("level_db", 0.0)) - LEVEL_SLACK_DB
-    return result + CONTENT_WEIGHT * max(lost, 0.0) + LEVEL_WEIGHT * max(moved, 0.0)
+    broken = CONTENT_WEIGHT * max(lost, 0.0) + LEVEL_WEIGHT * max(moved, 0.0)
+    return max(result, 1.0) + broken if broken > 0 else result
 
 
 def _relative_losses(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:

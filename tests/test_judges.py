@@ -124,6 +124,8 @@ START = {"reconstruction": 2.0, "task": 1.0, "content": 0.9, "level_db": -20.0}
         ({"reconstruction": 0.4, "task": 0.2}, False),
         ({"quality": 3.1, "reconstruction": 4.0, "task": 2.0}, True),
         ({"quality": 3.5, "content": 0.5}, False),
+        ({"quality": 3.5, "content": 0.86}, False),
+        ({"quality": 3.5, "level_db": -27.0}, False),
         ({"quality": 3.5, "level_db": -40.0}, False),
     ],
 )

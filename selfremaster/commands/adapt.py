@@ -46,7 +46,7 @@ def adapt(
         typer.Option(
             "--clean",
             metavar="PATH",
-            help="Any clean speech, a folder or a manifest. [default: two voices of the package]",
+            help="Any clean speech, a folder or a manifest. [default: four voices of the package]",
             show_default=False,
         ),
     ] = None,
@@ -101,12 +101,13 @@ def adapt(
         seed,
         by_losses,
     )
+    adapting.check(wanted)  # before anything is removed
     names = (reports.PAGE_NAME, reports.TEXT_NAME)
     adapting.claim(output, *names, overwrite=overwrite, resume=resume)
     if resume and checkpoint_step(output) is None and not quiet:
         note(f"{output}: no checkpoint to go on from; beginning")
     prepared = _prepare(wanted, resume=resume, quiet=quiet)
-    left = minutes * max(1 - REPORT_PART, LEAST_PART) - (time.monotonic() - began) / 60
+    left = minutes * (1 - REPORT_PART) - (time.monotonic() - began) / 60
     with progress(quiet, "adapting", prepared.experiment.train.steps) as bar:
         report = RunReport(prepared.experiment, bar, quiet=quiet)
         try:
