@@ -1,11 +1,12 @@
 """A sound between a wave and the same wave under an effect, or beyond it."""
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
-from selfremaster.core.chunks import process_in_chunks
+from selfremaster.core.chunks import stream_in_chunks
 from selfremaster.core.signals import istft, stft
 
 FRAME_SECONDS = 0.046
@@ -38,17 +39,26 @@ def blend(wave: Tensor, effect: Tensor, strength: float, sample_rate: int) -> Te
 
     Shape: (channels, samples) both -> (channels, samples), float32; rate in Hz.
     """
+    blended = [*blend_blocks([(wave.float(), effect.float())], strength, sample_rate)]
+    return torch.cat(blended, dim=-1)
+
+
+def blend_blocks(
+    pairs: Iterable[tuple[Tensor, Tensor]], strength: float, sample_rate: int
+) -> Iterator[Tensor]:
+    """The same for a wave and its version that come in blocks, side by side."""
     size = max(4 * round(FRAME_SECONDS * sample_rate / 4), 16)
 
     def between(pair: Tensor) -> Tensor:
-        dry, wet = (stft(part, size, size // 4) for part in pair.chunk(2))
+        dry, wet = (stft(part, size, size // 4) for part in pair)
         quiet = dry.abs().clamp(min=TINY)
         gain = (wet.abs().clamp(min=TINY) / quiet).clamp(1 / FURTHEST, FURTHEST) ** strength
         turn = (wet * dry.conj()).angle() * min(strength, 1.0)
         blended = istft(dry * torch.polar(gain, turn), size // 4, pair.shape[-1])
-        return torch.cat([blended, blended])
+        return blended.expand_as(pair)
 
     # pieces on the grid of the frames
     piece = math.ceil(PIECE_SECONDS * sample_rate / size) * size
-    both = torch.cat([wave, effect]).float()
-    return process_in_chunks(between, both, piece, 4 * size)[: len(wave)]
+    both = (torch.stack(pair) for pair in pairs)
+    for made in stream_in_chunks(between, both, piece, 4 * size):
+        yield made[0]

@@ -1,6 +1,6 @@
 """Long waves in pieces, so that memory does not grow with the length of a recording."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -9,11 +9,7 @@ from torch import Tensor
 def process_in_chunks(
     function: Callable[[Tensor], Tensor], wave: Tensor, chunk_samples: int, context_samples: int
 ) -> Tensor:
-    """Send a wave through a function piece by piece, joined by linear crossfades.
-
-    Each piece is heard with its surroundings on both sides; half of them is what the crossfade is
-    made of, so a function that reaches less far than half the context gives what it gives for the
-    whole wave. A wave that is no longer than one piece with its context is taken at once.
+    """Send a wave through a function piece by piece, as `stream_in_chunks` does.
 
     Shape: wave (..., samples) -> (..., samples); the function keeps the shape of what it is given.
 
@@ -22,24 +18,68 @@ def process_in_chunks(
     >>> bool(torch.allclose(doubled, 2 * ramp))
     True
     """
-    samples = wave.shape[-1]
-    if samples <= chunk_samples + 2 * context_samples:
+    if not wave.shape[-1]:
         return function(wave)
-    fade = context_samples // 2 * 2
-    rising = (torch.arange(fade, device=wave.device, dtype=wave.dtype) + 0.5) / max(fade, 1)
-    joined = torch.zeros_like(wave)
-    for start in range(0, samples, chunk_samples):
-        end = min(start + chunk_samples, samples)
-        first, last = max(start - context_samples, 0), min(end + context_samples, samples)
-        made = function(wave[..., first:last])
-        from_sample = max(start - fade // 2, 0)
-        to_sample = end if end == samples else min(end + fade // 2, samples)
-        weight = wave.new_ones(to_sample - from_sample)
-        if start > 0:
-            weight[:fade] *= rising[: len(weight)]
-        if end < samples:
-            falling = 1 - rising
-            weight[end - fade // 2 - from_sample :] *= falling[: to_sample - end + fade // 2]
-        piece = made[..., from_sample - first : to_sample - first]
-        joined[..., from_sample:to_sample] += piece * weight
-    return joined
+    return _whole([*stream_in_chunks(function, [wave], chunk_samples, context_samples)])
+
+
+def stream_in_chunks(
+    function: Callable[[Tensor], Tensor],
+    blocks: Iterable[Tensor],
+    chunk_samples: int,
+    context_samples: int,
+) -> Iterator[Tensor]:
+    """Send a wave that comes in blocks through a function piece by piece, joined by crossfades.
+
+    Each piece is heard with its surroundings on both sides; half of them is what the linear
+    crossfade is made of, so a function that reaches less far than half the context gives what it
+    gives for the whole wave. Pieces begin at multiples of ``chunk_samples``, less the context. A
+    wave that is no longer than one piece with its context is taken at once, and so is what is left
+    at the end. No more than a piece with its context, and a block, is kept.
+
+    Shape: blocks (..., samples) of any lengths -> blocks (..., samples), as long in all; the
+    function keeps the shape of what it is given.
+
+    >>> blocks = torch.arange(1000.0).split(70)
+    >>> made = stream_in_chunks(lambda piece: 2 * piece, blocks, 300, 100)
+    >>> [len(block) for block in made]
+    [250, 300, 450]
+    """
+    half = context_samples // 2
+    enough = chunk_samples + 2 * context_samples
+    waiting: list[Tensor] = []
+    length = 0  # of what waits
+    start, before = 0, 0  # of the piece in what waits: where it begins, and its context
+    fading: Tensor | None = None
+    for block in blocks:
+        waiting.append(block)
+        length += block.shape[-1]
+        while length > start + enough:
+            wave = _whole(waiting)
+            end = start + chunk_samples
+            made = function(wave[..., start - before : end + context_samples])
+            made = made[..., before - (half if before else 0) : before + chunk_samples + half]
+            joined = _joined(fading, made)
+            sure = joined.shape[-1] - 2 * half
+            yield joined[..., :sure]
+            fading = joined[..., sure:]
+            waiting = [wave[..., end - context_samples :]]
+            length -= end - context_samples
+            start = before = context_samples
+    if length:
+        made = function(_whole(waiting)[..., start - before :])
+        yield _joined(fading, made[..., before - (half if before else 0) :])
+
+
+def _whole(blocks: list[Tensor]) -> Tensor:
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=-1)
+
+
+def _joined(fading: Tensor | None, made: Tensor) -> Tensor:
+    """A piece whose beginning the end of the one before it fades into."""
+    if fading is None or not fading.shape[-1]:
+        return made
+    fade = fading.shape[-1]
+    rising = (torch.arange(fade, device=made.device, dtype=made.dtype) + 0.5) / fade
+    crossed = fading * (1 - rising) + made[..., :fade] * rising
+    return torch.cat([crossed, made[..., fade:]], dim=-1)

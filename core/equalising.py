@@ -11,7 +11,7 @@ from selfremaster.core import audio, jobs
 from selfremaster.core.errors import AudioError, ComponentError
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.levels import resample
-from selfremaster.core.models import match_level
+from selfremaster.core.metering import match_level
 from selfremaster.core.profiles import Source, SpectralProfile, describe_source
 from selfremaster.core.spectra import (
     DEFAULT_SIZE,
@@ -142,6 +142,6 @@ def equaliser(profile: SpectralProfile) -> Callable[[Tensor, int], Tensor]:
     def equalise(wave: Tensor, sample_rate: int) -> Tensor:
         rows = wave.reshape(-1, wave.shape[-1])
         filtered = apply_gain(rows, sample_rate, gain).to(rows)
-        return match_level(filtered, rows).reshape(wave.shape)
+        return match_level(filtered, rows, sample_rate).reshape(wave.shape)
 
     return equalise

@@ -32,12 +32,7 @@ def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
     >>> resample(torch.ones(1, 8), 8000, 8000).shape
     torch.Size([1, 8])
     """
-    for rate in (from_hz, to_hz):
-        if rate != int(rate) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise AudioError(
-                f"cannot resample from {from_hz} to {to_hz} Hz; whole rates from {LOWEST_RATE} to "
-                f"{HIGHEST_RATE} Hz are allowed"
-            )
+    check_rates(from_hz, to_hz)
     length = resampled_length(wave.shape[-1], from_hz, to_hz)
     if from_hz == to_hz or wave.numel() == 0:
         return fit_length(wave.float().clone(), length)
@@ -48,6 +43,16 @@ def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
         sound = soxr.resample(row, from_hz, to_hz, quality="VHQ")[:length]
         target[: len(sound)] = sound
     return torch.from_numpy(result).reshape(*wave.shape[:-1], length).to(wave.device)
+
+
+def check_rates(from_hz: int, to_hz: int) -> None:
+    """Raise `AudioError` for rates that nothing is resampled from or to."""
+    for rate in (from_hz, to_hz):
+        if rate != int(rate) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise AudioError(
+                f"cannot resample from {from_hz} to {to_hz} Hz; whole rates from {LOWEST_RATE} to "
+                f"{HIGHEST_RATE} Hz are allowed"
+            )
 
 
 def peak_gain(peak: float, peak_db: float = -3.0, floor_db: float = -80.0) -> float:

@@ -1,24 +1,26 @@
 """A model: the parts put together, and what can be done with them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from selfremaster.core.effects import CHANNELS, Channels, Frame, Sent, sent_through
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, Features, Vocoder
-from selfremaster.core.levels import normalise_peak, resample
 from selfremaster.core.signals import fit_length
+from selfremaster.core.streaming import Held, Sound
 
 if TYPE_CHECKING:
     from selfremaster.core.profiles import ChannelProfile
 
 Wave = TypeVar("Wave", Tensor, np.ndarray)
 
-PEAK_LIMIT = 0.999
+ROWS_AT_ONCE = 2  # that speak together; more would need more memory
 MOST_CHANNELS = 64  # of a wave that has fewer samples than channels
 
 
@@ -109,10 +111,40 @@ class Model(nn.Module):
         damaged: Tensor = self.channel(wave, channel_features)
         return damaged
 
-    def restore_segment(self, wave: Tensor) -> Tensor:
-        """Restore degraded waves at the model's rate and level, (batch, samples) -> the same."""
-        speech = self.features.complete(self.predict(wave), wave)
-        return self.speak(speech, wave, self.output)
+    def restore_segment(self, wave: Tensor, linked: bool = False) -> Tensor:
+        """Restore degraded waves at the model's rate and level, (batch, samples) -> the same.
+
+        ``linked`` ones are the channels of one recording, and changed alike.
+        """
+        log_mel = self.features.log_mel(wave)
+        predicted = self._analysis_module().predict(log_mel)
+        if linked and len(wave) > 1:
+            predicted = self._alike(log_mel, predicted)
+        rows = zip(
+            torch.split(predicted, ROWS_AT_ONCE), torch.split(wave, ROWS_AT_ONCE), strict=True
+        )
+        return torch.cat(
+            [
+                self.speak(self.features.complete(row, heard), heard, self.output)
+                for row, heard in rows
+            ]
+        )
+
+    def _alike(self, log_mel: Tensor, predicted: Tensor) -> Tensor:
+        """Change all channels by as much, which is the mean of their changes by their power.
+
+        What the channels differ by stays in the features. Those that the log-mel tells nothing of
+        stay as predicted.
+
+        Shape: (channels, mel_bands, frames), (channels, predicted_channels, frames) -> the latter.
+        """
+        rough = self.features.rough(log_mel)
+        if rough is None:
+            return predicted
+        powers = (2 * (log_mel - log_mel.amax())).exp().sum(dim=1, keepdim=True)
+        shares = powers / powers.sum(dim=0, keepdim=True).clamp(min=1e-30)
+        change = (shares * (predicted - rough)).sum(dim=0, keepdim=True)
+        return rough + change
 
     def speak(self, speech: Tensor, source: Tensor, vocoder: Vocoder | None = None) -> Tensor:
         """The wave of the speech features, as long as the source, (batch, samples).
@@ -125,22 +157,53 @@ class Model(nn.Module):
             given.append(self.speak(speech, source))
         return fit_length(speaker(*given), source.shape[-1])
 
-    def restore(self, wave: Wave, sample_rate: int, strength: float = 1.0) -> Wave:
-        """Restore a recording: same shape, length, rate, type and level as what was given.
+    def sent(
+        self,
+        function: Callable[[Tensor], Tensor],
+        sound: Sound,
+        *,
+        channels: Channels = "independent",
+        strength: float = 1.0,
+        folder: Path | None = None,
+    ) -> AbstractContextManager[Sent]:
+        """A sound of any length after the function, as `effects.sent_through` gives it."""
+        frame = Frame(self.sample_rate, self.features.hop_samples, self.peak_db, self.device)
+
+        def infer(piece: Tensor) -> Tensor:
+            with torch.inference_mode(), evaluating(self):
+                return function(piece)
+
+        return sent_through(
+            infer, sound, frame, channels=channels, strength=strength, folder=folder
+        )
+
+    def restore(
+        self,
+        wave: Wave,
+        sample_rate: int,
+        strength: float = 1.0,
+        channels: Channels = "linked",
+    ) -> Wave:
+        """Restore a recording: same shape, length, rate, type and loudness as what was given.
 
         Strength 0 is the recording to the last bit, 1 the restored sound, and between them lies
-        what goes so far from one to the other, in dB.
+        what goes so far from one to the other, in dB. ``linked`` channels are changed alike, so
+        that each sound stays at its place between them, ``independent`` ones each by itself, and
+        ``mono`` gives their mean, restored, as one channel. Long recordings go through piece by
+        piece.
 
         Shape: (samples,) or (channels, samples), floating point, full scale = 1, rate in Hz.
         Raises `AudioError` for another shape or type, for samples that are no numbers, and for an
-        empty wave; `ComponentError` for a strength outside 0 to 1.
+        empty wave; `ComponentError` for a strength outside 0 to 1 and for other channels.
         """
         check_dry_wet(strength)
-        if strength < 1:
-            from selfremaster.core import transferring  # which imports this module
+        check_channels(channels)
+        linked = channels == "linked"
 
-            return transferring.put_on(self.restore, wave, sample_rate, strength)
-        return self.through(self.restore_segment, wave, sample_rate)
+        def function(heard: Tensor) -> Tensor:
+            return self.restore_segment(heard, linked)
+
+        return self.through(function, wave, sample_rate, channels, strength)
 
     def copy_synthesis(self, wave: Wave, sample_rate: int) -> Wave:
         """Send a clean wave through features and vocoder alone: the ceiling of any restoration.
@@ -189,19 +252,44 @@ class Model(nn.Module):
 
         return transferring.redegrade(self, wave, sample_rate, profile)
 
-    def through(self, function: Callable[[Tensor], Tensor], wave: Wave, sample_rate: int) -> Wave:
-        """Bring a wave to the model's rate and level, apply the function, and bring it back."""
-        given = check_wave(wave)
-        channels = given.reshape(-1, given.shape[-1]).float().cpu()
-        heard = resample(channels, sample_rate, self.sample_rate)
-        levelled = normalise_peak(heard.reshape(1, -1), self.peak_db).reshape(heard.shape)
-        with torch.inference_mode(), evaluating(self):
-            made = function(levelled.to(self.device)).float().cpu()
-        back = fit_length(resample(made, self.sample_rate, sample_rate), channels.shape[-1])
-        result = match_level(back, channels).reshape(given.shape).to(given.dtype)
+    def through(
+        self,
+        function: Callable[[Tensor], Tensor],
+        wave: Wave,
+        sample_rate: int,
+        channels: Channels = "independent",
+        strength: float = 1.0,
+    ) -> Wave:
+        """Bring a wave to the model's rate and level, apply the function, and bring it back.
+
+        See `effects.sent_through` for what the function may do.
+        """
+        made = self._through(function, check_wave(wave), sample_rate, channels, strength)
         if isinstance(wave, np.ndarray):
-            return result.numpy().astype(wave.dtype)
-        return result.to(wave.device)
+            return made.cpu().numpy().astype(wave.dtype)
+        return made.to(wave)
+
+    def _through(
+        self,
+        function: Callable[[Tensor], Tensor],
+        given: Tensor,
+        sample_rate: int,
+        channels: Channels,
+        strength: float,
+    ) -> Tensor:
+        if strength == 0 and channels != "mono":
+            return given.clone()
+        rows = given.reshape(-1, given.shape[-1])
+        sound = Held(rows.float().cpu(), sample_rate)
+        with self.sent(function, sound, channels=channels, strength=strength) as sent:
+            made = torch.cat([*sent.sound.blocks()], dim=1)
+        return made[0] if given.ndim == 1 else made
+
+
+def check_channels(channels: str) -> None:
+    """Raise `ComponentError` for what channels cannot be."""
+    if channels not in CHANNELS:
+        raise ComponentError(f"channels {channels!r}; allowed: {', '.join(CHANNELS)}")
 
 
 def check_dry_wet(strength: float) -> None:
@@ -243,21 +331,6 @@ def _from_numpy(wave: np.ndarray) -> Tensor:
         raise AudioError(f"a wave of {wave.dtype}; give float32 or float64 with full scale 1")
     native = wave.dtype.newbyteorder("=")
     return torch.from_numpy(np.require(wave, dtype=native, requirements=["C", "W", "E"]))
-
-
-def match_level(wave: Tensor, reference: Tensor) -> Tensor:
-    """Give each channel the mean level of the reference, as far as full scale allows.
-
-    Silent channels of the reference come out silent. One gain keeps the channels of a wave whose
-    peak would pass full scale, or the peak of a reference beyond it, in balance.
-
-    Shape: (channels, samples) both.
-    """
-    own = wave.square().mean(-1, keepdim=True).sqrt()
-    wanted = reference.square().mean(-1, keepdim=True).sqrt()
-    levelled = torch.where(own > 1e-9, wave * (wanted / own.clamp(min=1e-9)), wave * 0)
-    peak, limit = float(levelled.abs().max()), max(PEAK_LIMIT, float(reference.abs().max()))
-    return levelled * (limit / peak) if peak > limit else levelled
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from torch import Tensor
 from selfremaster.core import audio, jobs
 from selfremaster.core.blending import blend, same_polarity
 from selfremaster.core.bundles import fold
-from selfremaster.core.chunks import process_in_chunks
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Channel
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.levels import normalise_peak, resample
-from selfremaster.core.models import Model, Wave, check_wave, evaluating, match_level
+from selfremaster.core.metering import match_level
+from selfremaster.core.models import Model, Wave, check_wave, evaluating
 from selfremaster.core.profiles import ChannelProfile, ModelIdentity, Source, describe_source
 from selfremaster.core.signals import fit_length
 from selfremaster.core.tensorfiles import content_hash
@@ -30,8 +29,6 @@ CHUNK_SECONDS = 2.0  # as long as the segments that the published analysis learn
 QUIET_DB = -60.0  # relative to the peak of the recording
 BATCH = 8
 HIGHEST_STRENGTH = 1.5
-PIECE_SECONDS, CONTEXT_SECONDS = 20.0, 1.0
-GRID_SAMPLES = 4096  # more than the channel modules' lowest rate divides by
 
 
 class Heard(NamedTuple):
@@ -236,20 +233,12 @@ def channel_of(model: Model, profile: ChannelProfile) -> Callable[[Wave, int], W
 
 
 def colour(model: Model, wave: Tensor, channel_features: Tensor) -> Tensor:
-    """The channel module on long waves at the model's rate and level, piece by piece.
+    """The channel module on waves at the model's rate and level.
 
     Shape: wave (channels, samples), channel features (channel_dim,) -> (channels, samples).
     """
-
-    def degrade(piece: Tensor) -> Tensor:
-        features = channel_features.to(piece).expand(piece.shape[0], -1)
-        return fit_length(model.degrade(piece, features), piece.shape[-1])
-
-    piece, context = (
-        math.ceil(seconds * model.sample_rate / GRID_SAMPLES) * GRID_SAMPLES
-        for seconds in (PIECE_SECONDS, CONTEXT_SECONDS)
-    )
-    return process_in_chunks(degrade, wave, piece, context)
+    features = channel_features.to(wave).expand(wave.shape[0], -1)
+    return fit_length(model.degrade(wave, features), wave.shape[-1])
 
 
 def put_on(
@@ -268,7 +257,7 @@ def put_on(
     rows, full = (one.reshape(-1, given.shape[-1]).to(wide) for one in (given, coloured))
     full = same_polarity(full, rows)
     if strength != 1:
-        full = match_level(blend(rows, full, strength, sample_rate).to(wide), rows)
+        full = match_level(blend(rows, full, strength, sample_rate).to(wide), rows, sample_rate)
     result = full.reshape(given.shape)
     if isinstance(wave, np.ndarray):
         return result.cpu().numpy().astype(wave.dtype)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from selfremaster.core import audio, promises
+from selfremaster.core.effects import GRID_SAMPLES
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Vocoder
 from selfremaster.core.levels import resample
@@ -19,7 +20,6 @@ from selfremaster.plugins.features.mel_cepstrum import synthesis_matrix
 from selfremaster.plugins.features.source_filter import SourceFilter, SourceFilterConfig
 from selfremaster.plugins.vocoders.ddsp import Ddsp, DdspConfig
 from selfremaster.plugins.vocoders.harmonic_noise import (
-    NOISE_SAMPLES,
     filter_frames,
     noise_share,
     onsets,
@@ -118,8 +118,8 @@ def test_the_voice_begins_anew_where_it_sets_in() -> None:
 
 def test_the_noise_is_white_always_the_same_and_has_no_end() -> None:
     like, state = torch.zeros(1), torch.random.get_rng_state()
-    wave = steady_noise(NOISE_SAMPLES + 500, like)
-    assert torch.equal(wave[:500], wave[NOISE_SAMPLES:])
+    wave = steady_noise(GRID_SAMPLES + 500, like)
+    assert torch.equal(wave[:500], wave[GRID_SAMPLES:])
     assert torch.equal(torch.random.get_rng_state(), state)
     assert power_db(wave) == pytest.approx(0, abs=0.1)
     bands = torch.fft.rfft(wave[:65536]).abs().square().reshape(-1)[1:].unflatten(0, (8, -1))

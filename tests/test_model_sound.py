@@ -11,7 +11,7 @@ from torch import Tensor
 
 from selfremaster.core.errors import AudioError, BundleError
 from selfremaster.core.interfaces import ComponentConfig, Vocoder
-from selfremaster.core.models import Model, check_wave, match_level
+from selfremaster.core.models import Model, check_wave
 from selfremaster.core.promises.inputs import noise, speech_like
 from selfremaster.core.promises.stubs import StubAnalyzer, StubFeatures
 from tests.strategies import waves
@@ -192,19 +192,3 @@ def test_another_output_vocoder_speaks_when_a_recording_is_restored() -> None:
     wave = noise(1, 2000)
     torch.testing.assert_close(model.restore(wave, 22050), -wave, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(model.copy_synthesis(wave, 22050), wave, rtol=1e-4, atol=1e-6)
-
-
-@given(seed=st.integers(0, 99), level=st.floats(0.01, 0.2))
-def test_levels_are_matched_channel_by_channel(seed: int, level: float) -> None:
-    reference = torch.cat([noise(1, 500, seed=seed, level=level), torch.zeros(1, 500)])
-    matched = match_level(noise(2, 500, seed=seed + 1), reference)
-    torch.testing.assert_close(rms(matched), rms(reference), rtol=1e-4, atol=1e-9)
-
-
-def test_a_recording_beyond_full_scale_keeps_its_level_and_no_other_passes_it() -> None:
-    loud, soft = 8 * noise(1, 4000, level=0.2), noise(1, 4000, level=0.2)
-    made = noise(1, 4000, seed=3)
-    assert float(match_level(made, loud).std() / loud.std()) == pytest.approx(1, abs=1e-3)
-    peaky = torch.zeros(1, 4000)
-    peaky[0, :2] = 1.0
-    assert float(match_level(peaky, soft).abs().max()) <= max(0.999, float(soft.abs().max())) + 1e-6

@@ -12,16 +12,17 @@ from torch import Tensor
 
 import selfremaster as sr
 from selfremaster.core import transferring
-from selfremaster.core.chunks import process_in_chunks
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, ComponentConfig
 from selfremaster.core.levels import rms_db
-from selfremaster.core.models import Model, check_wave, match_level
+from selfremaster.core.loudness import integrated_loudness
+from selfremaster.core.metering import match_level
+from selfremaster.core.models import Model, check_wave
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.promises.inputs import noise
 from selfremaster.registry.assembling import assemble
-from tests.strategies import seeds, waves
+from tests.strategies import waves
 from tests.tiny import ANALYZER, CHANNEL, RATE, experiment, speech_like
 
 CHUNK = 2 * RATE
@@ -146,7 +147,7 @@ def test_the_more_strength_the_more_of_the_effect_whatever_its_polarity(polarity
     def muffle(given: Any, sample_rate: int) -> Any:
         rows = check_wave(given)
         softened = 0.5 * rows + 0.25 * (rows.roll(1, -1) + rows.roll(-1, -1))
-        return polarity * match_level(softened, rows)
+        return polarity * match_level(softened, rows, sample_rate)
 
     lost = [
         loss_db(wave, transferring.put_on(muffle, wave, RATE, strength))
@@ -160,12 +161,12 @@ def test_the_more_strength_the_more_of_the_effect_whatever_its_polarity(polarity
 
 
 def test_a_strength_near_1_is_near_the_effect(model: Model) -> None:
-    wave = speech_like(0.3, 5)
+    wave = 0.3 * speech_like(0.3, 5)
     profile = model.profile(wave, RATE)
     whole = model.transfer(wave, RATE, profile)
     assert not torch.allclose(whole, wave, atol=0.01)
     nearly = model.transfer(wave, RATE, profile, 0.999)
-    assert float((nearly - whole).square().mean()) < 0.1**2 * float(whole.square().mean())
+    assert float((nearly - whole).square().mean()) < 0.12**2 * float(whole.square().mean())
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 44100])
@@ -188,8 +189,10 @@ def test_an_effect_is_put_on_at_the_wave_s_own_level() -> None:
     wave = torch.cat([speech_like(0.3, 1), 0.1 * speech_like(0.3, 2)]) * 0.3
     made = model.transfer(wave, RATE, model.profile(wave, RATE))
     echoed = wave + 0.5 * torch.nn.functional.pad(wave, (100, 0))[..., : wave.shape[-1]]
-    assert torch.allclose(made, match_level(echoed, wave), atol=1e-5)
-    assert torch.allclose(rms_db(made), rms_db(wave), atol=1e-3)
+    assert torch.allclose(made, match_level(echoed, wave, RATE), atol=1e-5)
+    for one, other in zip(made, wave, strict=True):
+        wanted = integrated_loudness(other, RATE)
+        assert integrated_loudness(one, RATE) == pytest.approx(wanted, abs=0.01)
 
 
 @pytest.mark.parametrize("over_time", [False, True])
@@ -278,41 +281,6 @@ def test_a_profile_does_not_hang_on_the_batch_and_leaves_the_model_training(mode
     assert short.values == pytest.approx(kept.mean(0).tolist(), abs=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    samples=st.integers(1, 4000),
-    chunk=st.integers(60, 900),
-    context=st.integers(0, 60),
-    seed=seeds(),
-)
-def test_pieces_of_a_wave_join_without_a_seam(
-    samples: int, chunk: int, context: int, seed: int
-) -> None:
-    wave = torch.randn(2, samples, generator=torch.Generator().manual_seed(seed))
-    reach = max(context // 2 - 1, 0)
-
-    def late(piece: Tensor) -> Tensor:
-        return torch.nn.functional.pad(piece, (reach, 0))[..., : piece.shape[-1]]
-
-    assert torch.allclose(process_in_chunks(late, wave, chunk, context), late(wave), atol=1e-6)
-
-
-def test_a_long_wave_goes_through_the_channel_in_pieces(
-    model: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wave = speech_like(3, 1)
-    profile = model.profile(wave, RATE)
-    whole = model.transfer(wave, RATE, profile)
-    monkeypatch.setattr(transferring, "PIECE_SECONDS", 0.8)
-    monkeypatch.setattr(transferring, "CONTEXT_SECONDS", 0.1)
-    assert torch.allclose(model.transfer(wave, RATE, profile), whole, atol=1e-4)
-    echo = Echo()
-    with_echo = with_channel(echo)
-    with_echo.transfer(wave, RATE, with_echo.profile(wave, RATE))
-    assert len(echo.lengths) == 4
-    assert max(echo.lengths) < 1.5 * RATE
-
-
 def test_redegrading_says_what_the_model_takes_a_recording_for(model: Model) -> None:
     wave = speech_like(0.5, 1)
     profile = model.profile(wave, RATE)
@@ -320,7 +288,7 @@ def test_redegrading_says_what_the_model_takes_a_recording_for(model: Model) -> 
     with torch.no_grad():
         clean = model.speak(model.features.complete(model.predict(heard), heard), heard)
         back = model.degrade(clean, profile.features[None])
-    expected = match_level(back, wave)
+    expected = match_level(back, wave, RATE)
     assert torch.allclose(model.redegrade(wave, RATE), expected, atol=1e-4)
     assert torch.allclose(model.redegrade(wave, RATE, profile), expected, atol=1e-4)
     other = profile.model_copy(update={"values": tuple(value + 3 for value in profile.values)})

@@ -12,7 +12,7 @@ from selfremaster.core.errors import ComponentError
 from selfremaster.core.folders import find_audio
 from selfremaster.core.interfaces import Restorer
 from selfremaster.core.jobs import Failure
-from selfremaster.core.models import match_level
+from selfremaster.core.metering import match_level
 from selfremaster.core.profile_files import JSON, TENSORS
 from selfremaster.core.profiles import SpectralProfile
 from selfremaster.core.spectra import (
@@ -76,7 +76,7 @@ class MeanSpectrum(Restorer):
         if not (given.abs() > 0).any():
             return given.clone()
         filtered = apply_gain(given, sample_rate, self._gain(given, sample_rate))
-        return match_level(filtered, given)
+        return match_level(filtered, given, sample_rate)
 
     def _gain(self, wave: Tensor, sample_rate: int) -> Spectrum:
         """What makes clean speech of the recording's mean spectrum."""

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from selfremaster.core.effects import GRID_SAMPLES
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Features
 from selfremaster.core.signals import hann_window
@@ -15,7 +16,6 @@ from selfremaster.plugins.features.mel_cepstrum import warp
 from selfremaster.plugins.features.source_filter import SourceFilter
 
 CYCLE = 2**32  # whole numbers to a cycle of F0: phases stay exact, however long the sound
-NOISE_SAMPLES = 2**18
 LOG_LOUDEST = 8.0  # natural log magnitude; speech at full scale stays below 4
 LOG_SOFTEST = -40.0
 VOICED_FROM = 0.5
@@ -125,13 +125,16 @@ def pulses(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Ten
 
 @lru_cache(maxsize=1)
 def _noise() -> Tensor:
-    return torch.randn(NOISE_SAMPLES, generator=Generator().manual_seed(1))
+    return torch.randn(GRID_SAMPLES, generator=Generator().manual_seed(1))
 
 
-def steady_noise(samples: int, like: Tensor) -> Tensor:
-    """White noise of power 1, always the same, (samples,)."""
-    repeats = -(-samples // NOISE_SAMPLES)
-    return _noise().repeat(repeats)[:samples].to(like)
+def steady_noise(samples: int, like: Tensor, start: int = 0) -> Tensor:
+    """White noise of power 1, always the same from its start on, (samples,).
+
+    It repeats after as many samples as the grid has on which long sounds are cut into pieces.
+    """
+    repeats = -(-samples // GRID_SAMPLES)
+    return _noise().roll(-start).repeat(repeats)[:samples].to(like)
 
 
 def filter_frames(excitations: Tensor, filters: Tensor, hop_samples: int) -> Tensor:

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from selfremaster.core.effects import GRID_SAMPLES
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.core.signals import hann_window
@@ -210,11 +211,10 @@ class Istft(Vocoder):
         pitch_hz = at_samples(around[:, 0], self.hop_samples)
         starts = onsets(around[:, 1], self.hop_samples)
         voice = pulses(pitch_hz, self.sample_rate, starts)
-        noise = steady_noise(voice.shape[-1], voice)
-        if self.training:
-            noise = noise.roll(int(torch.randint(len(noise), ())))
+        start = int(torch.randint(GRID_SAMPLES, ())) if self.training else 0
+        noise = steady_noise(voice.shape[-1], voice, start)
+        other = steady_noise(voice.shape[-1], voice, start + GRID_SAMPLES // 2)
         swell = swelling(pitch_hz, self.sample_rate, starts)
-        other = noise.roll(len(noise) // 2)
         return torch.stack([voice, other * swell, noise.expand_as(voice)])
 
     def _filters(self, log_mel: Tensor, voiced: Tensor, corrections: Tensor) -> Tensor:

@@ -1,0 +1,180 @@
+"""Send a sound of any length through a model's parts, and bring it back as it was kept."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from selfremaster.core.blending import blend_blocks
+from selfremaster.core.chunks import stream_in_chunks
+from selfremaster.core.levels import check_rates, peak_gain, resampled_length
+from selfremaster.core.metering import LevelMeter, gains_between
+from selfremaster.core.streaming import (
+    Altered,
+    Resampled,
+    Sound,
+    Spool,
+    resample_blocks,
+    side_by_side,
+)
+
+Channels = Literal["linked", "independent", "mono"]
+CHANNELS: tuple[Channels, ...] = ("linked", "independent", "mono")
+
+GRID_SAMPLES = 2**16
+"""What a vocoder draws once for all, such as noise, repeats after so many samples."""
+
+PIECE_GRIDS = 8
+MOST_GRIDS = 4  # that a grid of whole hops may be wide
+SILENCE = 1e-6  # of the peak: quieter than half a step of 16 bits at -26 dB of full scale
+SILENCE_SECONDS = 0.01
+ANTI_PHASE = -0.5
+
+
+class Frame(NamedTuple):
+    """What a function works at: its rate, Hz, its hop in samples, its level, and where it is."""
+
+    sample_rate: int
+    hop_samples: int
+    peak_db: float
+    device: torch.device
+
+
+class Sent(NamedTuple):
+    """A sound that came back, and what the one that was sent was like."""
+
+    sound: Sound
+    before: LevelMeter
+    softer_db: float  # than the one that was sent, where its peaks would not have fitted
+
+
+@contextmanager
+def sent_through(
+    function: Callable[[Tensor], Tensor],
+    sound: Sound,
+    frame: Frame,
+    *,
+    channels: Channels = "linked",
+    strength: float = 1.0,
+    folder: Path | None = None,
+) -> Iterator[Sent]:
+    """A sound under an effect: same rate, length and loudness; inside of the block it can be read.
+
+    The sound is brought to the rate and the peak that the function works at, and back, piece by
+    piece: 24 seconds with three more on both sides, on a grid of whole hops. Memory does not grow
+    with its length; what comes back is kept in the folder, or in memory without one. Where nothing
+    at all is in the recording, for a hundredth of a second and more, nothing comes back.
+
+    ``channels``: ``linked`` ones get one gain, ``independent`` ones have each its own loudness, and
+    ``mono`` sends their mean, which comes back as one; their difference where they are in
+    anti-phase. ``strength`` goes from the sound, 0, to what comes back, 1, as `blend` does.
+
+    The function is given (channels, samples) and keeps the shape. What it gives for a sample may
+    hang on three seconds around it; what reaches further is faded from piece to piece. Raises
+    `AudioError` for rates that nothing is resampled from.
+    """
+    check_rates(sound.sample_rate, frame.sample_rate)
+    apart = channels == "independent"
+    if channels == "mono" and sound.channels > 1:
+        sound = mixed_down(sound)
+    before = LevelMeter(sound.sample_rate, sound.channels, apart)
+    gain = peak_gain(_peak_of(sound, frame.sample_rate, before), frame.peak_db)
+    if not Resampled(sound, frame.sample_rate).samples:  # a sample or two at a high rate
+        yield Sent(sound, before, 0.0)
+        return
+    loudest = 10 ** (frame.peak_db / 20)
+
+    def work(piece: Tensor) -> Tensor:
+        made = function(piece.to(frame.device)).float().cpu()
+        return made * _sounding(piece, SILENCE * loudest, frame.sample_rate)
+
+    heard = (block * gain for block in Resampled(sound, frame.sample_rate).blocks())
+    made = stream_in_chunks(work, heard, *pieces_of(frame.hop_samples))
+    back = resample_blocks(made, frame.sample_rate, sound.sample_rate, sound.samples)
+    with ExitStack() as stack:
+        kept = stack.enter_context(Spool(sound.sample_rate, sound.channels, folder))
+        result = _levelled(back, kept, before)
+        if strength != 1:
+            mixed = stack.enter_context(Spool(sound.sample_rate, sound.channels, folder))
+            pairs = side_by_side(sound, _same_way_up(sound, result.sound))
+            result = _levelled(blend_blocks(pairs, strength, sound.sample_rate), mixed, before)
+        yield result
+
+
+def pieces_of(hop_samples: int) -> tuple[int, int]:
+    """How long pieces and their context are, in samples: whole grids and whole hops.
+
+    >>> pieces_of(256)
+    (524288, 65536)
+    """
+    grid = math.lcm(hop_samples, GRID_SAMPLES)
+    if grid > MOST_GRIDS * GRID_SAMPLES:
+        grid = hop_samples * math.ceil(GRID_SAMPLES / hop_samples)
+    return max(PIECE_GRIDS * GRID_SAMPLES // grid, 1) * grid, grid
+
+
+def mixed_down(sound: Sound) -> Sound:
+    """The mean of all channels of a sound; of two in anti-phase half their difference.
+
+    >>> from selfremaster.core.streaming import Held
+    >>> wave = torch.tensor([[1.0, -1.0], [-0.5, 0.5]])
+    >>> [block.tolist() for block in mixed_down(Held(wave, 8000)).blocks()]
+    [[[0.75, -0.75]]]
+    """
+    meter = LevelMeter(sound.sample_rate, sound.channels)
+    for block in sound.blocks():
+        meter.add(block)
+    signs = torch.ones(sound.channels, 1)
+    if meter.correlation < ANTI_PHASE:
+        signs[1] = -1
+    return Altered(sound, lambda block: (signs * block).mean(dim=0, keepdim=True), 1)
+
+
+def _peak_of(sound: Sound, sample_rate: int, meter: LevelMeter) -> float:
+    """The peak of a sound at another rate; the meter hears the sound itself."""
+
+    def metered() -> Iterator[Tensor]:
+        for block in sound.blocks():
+            meter.add(block)
+            yield block
+
+    samples = resampled_length(sound.samples, sound.sample_rate, sample_rate)
+    blocks = resample_blocks(metered(), sound.sample_rate, sample_rate, samples)
+    return max((float(block.abs().max()) for block in blocks), default=0.0)
+
+
+def _sounding(wave: Tensor, threshold: float, sample_rate: int) -> Tensor:
+    """1 where a wave sounds and around it, 0 where nothing at all is in it, (channels, samples)."""
+    reach = max(round(SILENCE_SECONDS * sample_rate), 1)
+    loud = (wave.abs() > threshold).float()[:, None]
+    near = functional.max_pool1d(loud, 2 * reach + 1, stride=1, padding=reach)
+    faded = functional.pad(near, (reach // 2, reach - reach // 2), mode="replicate")
+    return functional.avg_pool1d(faded, reach + 1, stride=1)[:, 0]
+
+
+def _levelled(blocks: Iterable[Tensor], kept: Spool, before: LevelMeter) -> Sent:
+    """Write a sound down, and give it the loudness of another one."""
+    after = LevelMeter(kept.sample_rate, kept.channels, before.apart)
+    for block in blocks:
+        kept.add(block)
+        after.add(block)
+    gains, softer_db = gains_between(before, after)
+    return Sent(Altered(kept, lambda block: block * gains, kept.channels), before, softer_db)
+
+
+def _same_way_up(sound: Sound, effect: Sound) -> Sound:
+    """The effect with those channels turned over that are the other way up than the sound's.
+
+    What is learned by magnitudes alone may come out upside down, which nobody hears until it is
+    mixed with the sound that it was made from.
+    """
+    alike = torch.zeros(sound.channels, dtype=torch.float64)
+    for dry, wet in side_by_side(sound, effect):
+        alike += (dry.double() * wet.double()).sum(dim=1)
+    signs = torch.where(alike < 0, -1.0, 1.0)[:, None]
+    return Altered(effect, lambda block: signs * block, sound.channels)

@@ -1,0 +1,166 @@
+"""Sound into files."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+from torch import Tensor
+
+from selfremaster.core.errors import AudioError
+from selfremaster.core.files import write_atomically
+from selfremaster.core.formats import BITS, UNLIMITED, AudioInfo, storage
+
+PathLike = str | os.PathLike[str]
+
+BLOCK_SAMPLES = 1 << 16
+BYTES_PER_WAV = 2**32 - 2**16
+
+
+def write(
+    path: PathLike,
+    wave: Tensor | npt.ArrayLike,
+    sample_rate: int,
+    like: AudioInfo | None = None,
+    subtype: str | None = None,
+) -> None:
+    """Put a sound into a file, whole or not at all; the suffix says which container.
+
+    Samples are stored as ``subtype`` says, or as in the file that the info ``like`` is of, or the
+    nearest that the container holds: 24 bits for more than 16, otherwise 16 (Vorbis in Ogg).
+    Whole numbers are rounded to the nearest, so that what was read unchanged is written unchanged.
+    Nothing is clipped in silence: the level is the caller's matter.
+
+    Shape: (samples,) or (channels, samples), full scale = 1.
+    Raises `AudioError` for an unknown suffix, an empty wave, samples that are not finite, a peak
+    beyond full scale (but for floating-point subtypes), and what the container cannot hold.
+    """
+    put = writer(path, wave, sample_rate, like, subtype)
+    with write_atomically(path) as temporary:
+        put(temporary)
+
+
+def write_blocks(
+    path: PathLike,
+    blocks: Iterable[Tensor],
+    sample_rate: int,
+    channels: int,
+    samples: int,
+    like: AudioInfo | None = None,
+    subtype: str | None = None,
+) -> None:
+    """Put a sound that comes in blocks into a file, as `write` does.
+
+    ``samples`` are how many there are of each channel. What is wrong with a block is found when it
+    comes; then no file is there.
+
+    Shape: blocks (channels, samples), full scale = 1. Raises `AudioError` as `write` does.
+    """
+    place = Path(path)
+    container, stored = _storage(place, channels * samples, like, subtype)
+
+    def checked() -> Iterator[npt.NDArray[np.float32]]:
+        done = 0
+        for block in blocks:
+            yield _checked(place, block, stored, done)
+            done += block.shape[1]
+        if done != samples:
+            raise AudioError(f"{path}: {done} samples came of {samples}; nothing is written")
+
+    with write_atomically(path) as temporary:
+        _put(temporary, place, checked(), sample_rate, channels, container, stored)
+
+
+def writer(
+    path: PathLike,
+    wave: Tensor | npt.ArrayLike,
+    sample_rate: int,
+    like: AudioInfo | None = None,
+    subtype: str | None = None,
+) -> Callable[[Path], None]:
+    """Check a sound as `write` does; gives what puts it into a temporary file of that path."""
+    place = Path(path)
+    tensor = torch.as_tensor(wave)
+    container, stored = _storage(place, tensor.numel(), like, subtype)
+    sound = _checked(place, tensor, stored)
+
+    def put(temporary: Path) -> None:
+        starts = range(0, sound.shape[1], BLOCK_SAMPLES)
+        blocks = (sound[:, start : start + BLOCK_SAMPLES] for start in starts)
+        _put(temporary, place, blocks, sample_rate, len(sound), container, stored)
+
+    return put
+
+
+def _storage(
+    place: Path, values: int, like: AudioInfo | None, subtype: str | None
+) -> tuple[str, str]:
+    """Container and subtype for so many samples of all channels together."""
+    container, stored = storage(place, like, subtype)
+    if container == "WAV" and values * max(BITS.get(stored, 32) // 8, 1) > BYTES_PER_WAV:
+        container = "RF64"
+    elif container == "WAV" and like is not None and like.format in {"WAVEX", "RF64"}:
+        container = like.format
+    return container, stored
+
+
+def _put(
+    temporary: Path,
+    place: Path,
+    blocks: Iterable[npt.NDArray[np.float32]],
+    sample_rate: int,
+    channels: int,
+    container: str,
+    stored: str,
+) -> None:
+    name: Any = os.fsencode(temporary)
+    try:
+        file = soundfile.SoundFile(name, "w", sample_rate, channels, stored, format=container)
+        with file:
+            for block in blocks:
+                file.write(_stored(block.T, stored))
+    except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
+        what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
+        raise AudioError(
+            f"{place}: {what} cannot be written ({reason_of(error)}); take .wav or .flac"
+        ) from None
+
+
+def reason_of(error: Exception) -> str:
+    """What libsndfile says is wrong, in one line."""
+    text = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
+    return text or "no reason given"
+
+
+def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> npt.NDArray[np.float32]:
+    if wave.ndim not in {1, 2} or wave.numel() == 0:
+        shape = tuple(wave.shape)
+        raise AudioError(f"{place}: a wave is (samples,) or (channels, samples), not {shape}")
+    sound: npt.NDArray[np.float32] = np.atleast_2d(wave.detach().float().cpu().numpy())
+    if not np.isfinite(sound).all():
+        position = before + int(np.argwhere(~np.isfinite(sound))[0, 1])
+        raise AudioError(f"{place}: sample {position} is not a finite number; nothing is written")
+    peak = float(np.abs(sound).max())
+    if stored not in UNLIMITED and peak > 1 + 2.0 ** (1 - min(BITS.get(stored, 16), 24)):
+        raise AudioError(
+            f"{place}: the peak of {peak:.4g} is beyond full scale (1) and {stored} would clip it; "
+            f"lower the level, or write it as FLOAT"
+        )
+    return sound
+
+
+def _stored(block: npt.NDArray[np.float32], subtype: str) -> npt.NDArray[Any]:
+    """Samples as libsndfile takes them: whole numbers in the upper bits, or parts of full scale."""
+    if subtype in UNLIMITED:
+        return block
+    if subtype not in BITS:
+        return np.clip(block, -1, 1)
+    bits = BITS[subtype]
+    whole = np.rint(block.astype(np.float64) * 2 ** (bits - 1))
+    limited = np.clip(whole, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    upper: npt.NDArray[np.int32] = (limited * 2.0 ** (32 - bits)).astype(np.int32)
+    return upper

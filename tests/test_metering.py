@@ -1,0 +1,80 @@
+"""Loudness and peaks of sounds that come in blocks, and the gain from one to another."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from selfremaster.core.loudness import integrated_loudness
+from selfremaster.core.metering import PEAK_LIMIT, LevelMeter, gains_between, match_level
+from selfremaster.core.promises.inputs import noise, speech_like
+
+RATE = 22050
+
+
+def meter_of(wave: Tensor, apart: bool = False, block: int = 10_000) -> LevelMeter:
+    meter = LevelMeter(RATE, len(wave), apart)
+    for piece in torch.split(wave, block, dim=1):
+        meter.add(piece)
+    return meter
+
+
+@pytest.mark.parametrize("block", [100, 4096, 10**6])
+def test_blocks_of_any_length_are_heard_alike(block: int) -> None:
+    wave = torch.cat([speech_like(RATE), 0.3 * noise(1, RATE)])
+    meter = meter_of(wave, block=block)
+    assert meter.loudness_lufs == pytest.approx([integrated_loudness(wave, RATE)])
+    assert meter.peak == float(wave.abs().max())
+    assert float(meter.rms) == pytest.approx(float(wave.square().mean().sqrt()), rel=1e-6)
+    assert meter.true_peak == pytest.approx(meter_of(wave, block=RATE).true_peak, rel=0.02)
+
+
+def test_the_true_peak_lies_between_samples() -> None:
+    time = torch.arange(RATE)
+    tone = 0.5 * torch.sin(math.pi * time / 2 + math.pi / 4)[None]
+    faded = tone * torch.hann_window(RATE)
+    meter = meter_of(faded)
+    assert meter.peak == pytest.approx(0.5 * math.sqrt(0.5), rel=0.01)
+    assert meter.true_peak == pytest.approx(0.5, rel=0.01)
+
+
+def test_channels_in_anti_phase_are_told() -> None:
+    wave = speech_like(4000)
+    assert meter_of(torch.cat([wave, -wave])).correlation == pytest.approx(-1)
+    assert meter_of(torch.cat([wave, wave])).correlation == pytest.approx(1)
+    assert math.isnan(meter_of(torch.cat([wave, 0 * wave])).correlation)
+    assert math.isnan(meter_of(wave).correlation)
+
+
+@given(seed=st.integers(0, 99), level=st.floats(0.01, 0.1))
+def test_loudness_is_matched_channel_by_channel_and_silence_silenced(
+    seed: int, level: float
+) -> None:
+    reference = torch.cat([noise(1, 9000, seed=seed, level=level), torch.zeros(1, 9000)])
+    matched = match_level(noise(2, 9000, seed=seed + 1), reference, RATE)
+    assert integrated_loudness(matched[:1], RATE) == pytest.approx(
+        integrated_loudness(reference[:1], RATE), abs=0.01
+    )
+    assert not matched[1].any()
+
+
+def test_what_is_too_soft_for_loudness_goes_by_its_power() -> None:
+    reference = 1e-6 * noise(1, 9000)
+    matched = match_level(noise(1, 9000, seed=1), reference, RATE)
+    assert float(matched.std()) == pytest.approx(float(reference.std()), rel=1e-3)
+
+
+def test_no_peak_passes_full_scale_but_one_that_was_there() -> None:
+    loud, soft = 8 * noise(1, 9000, level=0.2), noise(1, 9000, level=0.3)
+    made = noise(1, 9000, seed=3)
+    gains, softer_db = gains_between(meter_of(loud), meter_of(made))
+    assert meter_of(gains * made).true_peak <= 1.01 * meter_of(loud).true_peak
+    peaky = torch.zeros(1, 9000)
+    peaky[0, 4000:4002] = 1.0
+    gains, softer_db = gains_between(meter_of(soft), meter_of(peaky))
+    limit = max(PEAK_LIMIT, meter_of(soft).true_peak)
+    assert meter_of(gains * peaky).true_peak == pytest.approx(limit, rel=1e-3)
+    assert softer_db > 6
