@@ -1,27 +1,27 @@
 """Sound in and out of files."""
 
-import io
 import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
-import soundfile
 import torch
 from torch import Tensor
 
+from selfremaster.core.containers import Track, is_container
 from selfremaster.core.errors import AudioError
-from selfremaster.core.files import write_atomically
 from selfremaster.core.folders import find_audio
-from selfremaster.core.formats import BITS, FORMATS, UNLIMITED, AudioInfo, storage
+from selfremaster.core.formats import (
+    FORMATS,
+    TRACK_SUFFIXES,
+    UNLIMITED,
+    AudioInfo,
+    writable_suffix,
+)
 from selfremaster.core.levels import (
-    HIGHEST_RATE,
-    LOWEST_RATE,
     normalise_peak,
     peak_db,
     peak_gain,
@@ -29,7 +29,9 @@ from selfremaster.core.levels import (
     resampled_length,
     rms_db,
 )
-from selfremaster.core.mpeg import stating_its_length
+from selfremaster.core.mending import mended
+from selfremaster.core.sources import Block, SoundFile, Source, nothing_in, truncated
+from selfremaster.core.writing import write, write_blocks, writer
 
 __all__ = [
     "FORMATS",
@@ -45,188 +47,172 @@ __all__ = [
     "resample",
     "resampled_length",
     "rms_db",
+    "writable_suffix",
     "write",
+    "write_blocks",
+    "writer",
 ]
 
 PathLike = str | os.PathLike[str]
 
-BLOCK_SAMPLES = 1 << 16
-BYTES_PER_WAV = 2**32 - 2**16
-STREAMED_BYTES = 0x7FFF0000  # programs that write into a pipe declare this much, or more
-SAMPLES_UNKNOWN = 1 << 60
 
-_LENGTHS = re.compile(
-    r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
-)
+def inspect(path: PathLike, *, strict: bool = True, repair: bool = False) -> AudioInfo:
+    """Length, rate, channels and kind of a sound file, and what is wrong with it.
 
+    From the header, where that tells; sound tracks are decoded for it. Unless ``strict``, what can
+    be read of a truncated or damaged file counts as its length, and the info says how much is
+    missing; packed samples are decoded for that. With ``repair`` the samples that are no finite
+    numbers are counted, by reading the files that can hold such.
 
-def inspect(path: PathLike) -> AudioInfo:
-    """Length, rate, channels and kind of a sound file, from its header.
-
-    Raises `AudioError` when it is missing, no audio, empty, shorter than its header says, or has
-    a rate outside 1000 to 768000 Hz.
+    Raises `AudioError` when it is missing, no audio, empty, shorter than its header says if
+    ``strict``, or has a rate outside 1000 to 768000 Hz.
     """
-    with _opened(path) as file:
-        return _info(path, file)
+    with _opened(path, strict) as source:
+        info = source.info
+        if repair and info.subtype in UNLIMITED:  # the others hold finite numbers only
+            info = _with_repairs(path, source, strict)
+    return info
 
 
-def read(path: PathLike, start: int = 0, samples: int | None = None) -> tuple[Tensor, int]:
+def read(
+    path: PathLike,
+    start: int = 0,
+    samples: int | None = None,
+    *,
+    strict: bool = True,
+    repair: bool = False,
+) -> tuple[Tensor, int]:
     """Take the sound, or a stretch of it, out of a file: the wave and its rate in Hz.
 
     A stretch that goes beyond the end is as long as the file lasts. However long the header says
-    the file is, no more memory is taken than there is sound.
+    the file is, no more memory is taken than there is sound. Unless ``strict``, what there is of a
+    truncated or damaged file is read. With ``repair``, samples that are no finite numbers are made
+    up from their neighbours within the stretch, as `mended` says.
 
     Shape: (channels, samples), float32, full scale = 1.
-    Raises `AudioError` as `inspect` does, for samples that are not finite numbers, and when the
-    stretch starts outside the file.
+    Raises `AudioError` as `inspect` does, for samples that are not finite numbers unless
+    ``repair``, and when the stretch starts outside the file.
     """
-    with _opened(path) as file:
-        info = _info(path, file)
+    with _opened(path, strict) as source:
+        info = source.info
         if not 0 <= start < info.samples:
             raise AudioError(f"{path}: sample {start} is not within the {info.samples} of the file")
         wanted = info.samples - start
         if samples is not None:
             wanted = min(wanted, max(samples, 0))
-        _go_to(file, start)
-        sound = _sound(path, file, info, start, wanted)
+        source.skip(start)
+        pieces = _blocks(path, source, start, wanted, strict, repair)
+        sound = _joined(pieces, info.channels, min(wanted, 64 * Path(path).stat().st_size))
     return torch.from_numpy(sound), info.sample_rate
 
 
-def blocks(path: PathLike) -> Iterator[Tensor]:
+def blocks(path: PathLike, *, strict: bool = True, repair: bool = False) -> Iterator[Tensor]:
     """The sound of a file from its beginning to its end, in pieces of up to 65536 samples.
+
+    Together they are what `read` gives with the same ``strict`` and ``repair``. Pieces of more
+    channels than eight are shorter, and those beside many repaired samples longer.
 
     Shape: (channels, samples), float32, full scale = 1.
     Raises `AudioError` where `read` would.
     """
-    with _opened(path) as file:
-        info = _info(path, file)
-        for _, block in _blocks(path, file, info, 0, info.samples):
+    with _opened(path, strict) as source:
+        for _, block, _ in _blocks(path, source, 0, source.info.samples, strict, repair):
             yield torch.from_numpy(np.ascontiguousarray(block.T))
 
 
-def check(path: PathLike) -> AudioInfo:
+def check(path: PathLike, *, strict: bool = True, repair: bool = False) -> AudioInfo:
     """Go through the whole sound file, keeping nothing; raises `AudioError` where `read` would."""
-    with _opened(path) as file:
-        info = _info(path, file)
-        for _, _ in _blocks(path, file, info, 0, info.samples):
+    with _opened(path, strict) as source:
+        if repair:
+            return _with_repairs(path, source, strict)
+        for _, _, _ in _blocks(path, source, 0, source.info.samples, strict, repair):
             pass
-    return info
-
-
-class _Sound(soundfile.SoundFile):  # type: ignore[misc]  # the library has no type information
-    """A file that is read block by block from where it stands."""
-
-    def seekable(self) -> bool:
-        """Never: the library would seek after each block, and fails where the end is not known."""
-        return False
+        return source.info
 
 
 @contextmanager
-def _opened(path: PathLike) -> Iterator[soundfile.SoundFile]:
+def _opened(path: PathLike, strict: bool) -> Iterator[Source]:
     place = Path(path)
+    head = _head(place)
+    source: Source
+    if is_container(head):
+        source = Track(place, strict)
+    else:
+        try:
+            source = SoundFile(place, strict)
+        except AudioError:
+            if place.suffix.lower() not in TRACK_SUFFIXES:
+                raise
+            source = Track(place, strict)
     try:
-        size = place.stat().st_size
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"{path}: cannot be read: {reason.lower()}; check the path") from None
-    if place.is_dir():
-        raise AudioError(f"{path}: is a folder; name a sound file")
-    if size == 0:
-        raise AudioError(f"{path}: 0 samples of audio; nothing to restore")
+        yield source
+    finally:
+        source.close()
+
+
+def _head(place: Path) -> bytes:
+    """The first bytes of a file; raises for what is none, before waiting for a pipe to speak."""
     try:
-        file = _Sound(_source(place))
-    except (soundfile.SoundFileError, TypeError, OSError) as error:
-        if not os.access(place, os.R_OK):
+        status = place.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise AudioError(f"{place}: is a folder; name a sound file")
+        if not stat.S_ISREG(status.st_mode):
             raise AudioError(
-                f"{path}: cannot be read: permission denied; check its rights"
-            ) from None
-        reason = _reason(error)
-        raise AudioError(
-            f"{path}: not audio, or damaged ({reason}); readable are {', '.join(FORMATS)}"
-        ) from None
-    with file:
-        yield file
+                f"{place}: is no file but a pipe, socket or device; copy its sound into a file"
+            )
+        if status.st_size == 0:
+            raise nothing_in(place)
+        with place.open("rb") as file:
+            return file.read(16)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        remedy = "check its rights" if isinstance(error, PermissionError) else "check the path"
+        raise AudioError(f"{place}: cannot be read: {reason}; {remedy}") from None
 
 
-def _source(path: Path) -> Any:  # names in bytes hold any name; the library's types know of none
-    return stating_its_length(path) or os.fsencode(path)
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(getattr(error, "error_string", error)).split()).rstrip(".")
-    return text or "no reason given"
-
-
-def _info(path: PathLike, file: soundfile.SoundFile) -> AudioInfo:
-    rate = int(file.samplerate)
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(
-            f"{path}: the header says {rate} Hz; rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz are "
-            f"allowed; the header is damaged, or this is no sound"
-        )
-    for declared, there in _LENGTHS.findall(file.extra_info):
-        if int(there) < int(declared) < STREAMED_BYTES:
-            part = int(there) / int(declared)
-            raise AudioError(_truncated(path, f"about {part:.0%} of the sound is there"))
-    samples = int(file.frames)
-    if samples >= SAMPLES_UNKNOWN or isinstance(file.name, io.BytesIO):
-        status = os.stat(path)
-        samples = _count(Path(path), status.st_size, status.st_mtime_ns)
-    if samples <= 0:
-        raise AudioError(f"{path}: 0 samples of audio; nothing to restore")
-    return AudioInfo(samples, rate, int(file.channels), str(file.subtype), str(file.format))
-
-
-def _truncated(path: PathLike, what: str) -> str:
-    return f"{path}: truncated: {what}; copy it again, or save the part that is there as a new file"
-
-
-@lru_cache(maxsize=256)
-def _count(path: Path, _size: int, _changed: int) -> int:
-    """The samples of a file whose header leaves them open, as one written into a pipe does."""
-    counted = 0
-    with _Sound(_source(path)) as file, suppress(soundfile.SoundFileError):
-        while block := len(file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)):
-            counted += block
-    return counted
-
-
-def _go_to(file: soundfile.SoundFile, start: int) -> None:
-    if start == 0:
-        return
-    try:
-        file.seek(start)
-    except soundfile.SoundFileError:  # GSM 06.10 in WAV, for one
-        while start > 0 and (passed := len(file.read(min(start, BLOCK_SAMPLES)))):
-            start -= passed
+def _with_repairs(path: PathLike, source: Source, strict: bool) -> AudioInfo:
+    """The info of a source that is read to its end, with the number of samples made up."""
+    info = source.info
+    made_up = sum(count for _, _, count in _blocks(path, source, 0, info.samples, strict, True))
+    if made_up == info.samples * info.channels:
+        raise AudioError(f"{path}: not one sample is a finite number; nothing to repair it from")
+    return replace(info, repaired_samples=made_up)
 
 
 def _blocks(
-    path: PathLike, file: soundfile.SoundFile, info: AudioInfo, start: int, wanted: int
-) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Stretches of the sound, each with its place in what was wanted, checked to be finite."""
+    path: PathLike, source: Source, start: int, wanted: int, strict: bool, repair: bool
+) -> Iterator[tuple[int, Block, int]]:
+    """Stretches of finite samples: the place in what was wanted, and how many were made up."""
+    taken = _taken(path, source, start, wanted, strict)
+    done = 0
+    for block, count in mended(taken) if repair else ((block, 0) for block in taken):
+        if not repair and not np.isfinite(block).all():
+            _refuse_not_finite(path, block, start + done, source.info.sample_rate)
+        yield done, block, count
+        done += len(block)
+
+
+def _taken(
+    path: PathLike, source: Source, start: int, wanted: int, strict: bool
+) -> Iterator[Block]:
+    """What a source gives, until all that was wanted is there."""
     done = 0
     while done < wanted:
-        try:
-            read = file.read(min(BLOCK_SAMPLES, wanted - done), dtype="float32", always_2d=True)
-            block = cast("npt.NDArray[np.float32]", read)
-        except soundfile.SoundFileError:
-            block = np.empty((0, info.channels), np.float32)
-        if not len(block):
+        block = source.take(wanted - done)
+        if not len(block) and strict:
+            info = source.info
             found = (start + done) / info.sample_rate
             what = f"it can be read up to {found:.2f} of {info.seconds:.2f} seconds"
             if not start + done:
                 what = f"the end of its {info.seconds:.2f} seconds is missing"
-            raise AudioError(_truncated(path, what))
-        if not np.isfinite(block).all():
-            _refuse_not_finite(path, block, start + done, info.sample_rate)
-        yield done, block
+            raise truncated(Path(path), what)
+        if not len(block):
+            return
+        yield block
         done += len(block)
 
 
-def _refuse_not_finite(
-    path: PathLike, block: npt.NDArray[np.float32], first: int, sample_rate: int
-) -> None:
+def _refuse_not_finite(path: PathLike, block: Block, first: int, sample_rate: int) -> None:
     row, channel = np.argwhere(~np.isfinite(block))[0]
     position = first + int(row)
     raise AudioError(
@@ -235,104 +221,15 @@ def _refuse_not_finite(
     )
 
 
-def _sound(
-    path: PathLike, file: soundfile.SoundFile, info: AudioInfo, start: int, wanted: int
-) -> npt.NDArray[np.float32]:
+def _joined(pieces: Iterable[tuple[int, Block, int]], channels: int, plausible: int) -> Block:
     # a header may declare any length: begin with what a file of this size may well hold
-    plausible = 64 * Path(path).stat().st_size
-    sound = np.empty((info.channels, min(wanted, plausible)), np.float32)
-    for done, block in _blocks(path, file, info, start, wanted):
+    sound = np.empty((channels, plausible), np.float32)
+    end = 0
+    for done, block, _ in pieces:
         end = done + len(block)
         if end > sound.shape[1]:
-            larger = np.empty((info.channels, min(wanted, 2 * end)), np.float32)
+            larger = np.empty((channels, 2 * end), np.float32)
             larger[:, :done] = sound[:, :done]
             sound = larger
         sound[:, done:end] = block.T
-    return sound
-
-
-def write(
-    path: PathLike,
-    wave: Tensor | npt.ArrayLike,
-    sample_rate: int,
-    like: AudioInfo | None = None,
-    subtype: str | None = None,
-) -> None:
-    """Put a sound into a file, whole or not at all; the suffix says which container.
-
-    Samples are stored as ``subtype`` says, or as in the file that the info ``like`` is of, or the
-    nearest that the container holds: 24 bits for more than 16, otherwise 16 (Vorbis in Ogg).
-    Whole numbers are rounded to the nearest, so that what was read unchanged is written unchanged.
-    Nothing is clipped in silence: the level is the caller's matter.
-
-    Shape: (samples,) or (channels, samples), full scale = 1.
-    Raises `AudioError` for an unknown suffix, an empty wave, samples that are not finite, a peak
-    beyond full scale (but for floating-point subtypes), and what the container cannot hold.
-    """
-    put = writer(path, wave, sample_rate, like, subtype)
-    with write_atomically(path) as temporary:
-        put(temporary)
-
-
-def writer(
-    path: PathLike,
-    wave: Tensor | npt.ArrayLike,
-    sample_rate: int,
-    like: AudioInfo | None = None,
-    subtype: str | None = None,
-) -> Callable[[Path], None]:
-    """Check a sound as `write` does; gives what puts it into a temporary file of that path."""
-    place = Path(path)
-    container, stored = storage(place, like, subtype)
-    sound = _checked(place, torch.as_tensor(wave), stored)
-    channels, samples = sound.shape
-    if container == "WAV" and sound.size * max(BITS.get(stored, 32) // 8, 1) > BYTES_PER_WAV:
-        container = "RF64"
-    elif container == "WAV" and like is not None and like.format in {"WAVEX", "RF64"}:
-        container = like.format
-
-    def put(temporary: Path) -> None:
-        name: Any = os.fsencode(temporary)
-        try:
-            with soundfile.SoundFile(
-                name, "w", sample_rate, channels, stored, format=container
-            ) as file:
-                for start in range(0, samples, BLOCK_SAMPLES):
-                    file.write(_stored(sound[:, start : start + BLOCK_SAMPLES].T, stored))
-        except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
-            what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
-            raise AudioError(
-                f"{path}: {what} cannot be written ({_reason(error)}); take .wav or .flac"
-            ) from None
-
-    return put
-
-
-def _checked(place: Path, wave: Tensor, stored: str) -> npt.NDArray[np.float32]:
-    if wave.ndim not in {1, 2} or wave.numel() == 0:
-        shape = tuple(wave.shape)
-        raise AudioError(f"{place}: a wave is (samples,) or (channels, samples), not {shape}")
-    sound: npt.NDArray[np.float32] = np.atleast_2d(wave.detach().float().cpu().numpy())
-    if not np.isfinite(sound).all():
-        position = int(np.argwhere(~np.isfinite(sound))[0, 1])
-        raise AudioError(f"{place}: sample {position} is not a finite number; nothing is written")
-    peak = float(np.abs(sound).max())
-    if stored not in UNLIMITED and peak > 1 + 2.0 ** (1 - min(BITS.get(stored, 16), 24)):
-        raise AudioError(
-            f"{place}: the peak of {peak:.4g} is beyond full scale (1) and {stored} would clip it; "
-            f"lower the level, or write it as FLOAT"
-        )
-    return sound
-
-
-def _stored(block: npt.NDArray[np.float32], subtype: str) -> npt.NDArray[Any]:
-    """Samples as libsndfile takes them: whole numbers in the upper bits, or parts of full scale."""
-    if subtype in UNLIMITED:
-        return block
-    if subtype not in BITS:
-        return np.clip(block, -1, 1)
-    bits = BITS[subtype]
-    whole = np.rint(block.astype(np.float64) * 2 ** (bits - 1))
-    limited = np.clip(whole, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    upper: npt.NDArray[np.int32] = (limited * 2.0 ** (32 - bits)).astype(np.int32)
-    return upper
+    return sound if end == sound.shape[1] else sound[:, :end].copy()

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from selfremaster.core.errors import AudioError
-from selfremaster.core.formats import FORMATS
+from selfremaster.core.formats import READABLE
 
 PathLike = str | os.PathLike[str]
 
@@ -49,8 +49,8 @@ def _within(folder: Path) -> list[tuple[Path, Path]]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             file = Path(parent, name)
-            if not name.startswith(".") and file.suffix.lower() in FORMATS:
+            if not name.startswith(".") and file.suffix.lower() in READABLE:
                 pairs.append((file, file.relative_to(folder)))
     if not pairs:
-        raise AudioError(f"{folder}: no sound files in it; searched for {', '.join(FORMATS)}")
+        raise AudioError(f"{folder}: no sound files in it; searched for {', '.join(READABLE)}")
     return pairs

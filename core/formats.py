@@ -21,7 +21,18 @@ FORMATS = {
     ".w64": "W64",
     ".rf64": "RF64",
 }
-"""Containers by suffix, for reading folders and for writing."""
+"""Containers by suffix, for reading and for writing."""
+
+TRACK_SUFFIXES = (
+    *(".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".awb", ".flv", ".m4a", ".m4b", ".m4v"),
+    *(".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".tta", ".webm", ".wma", ".wmv", ".wv"),
+)
+"""Of files whose sound tracks PyAV reads; nothing is written as they are."""
+
+READABLE = (*FORMATS, *TRACK_SUFFIXES)
+"""Suffixes that folders are searched for."""
+
+LOSSLESS_SUFFIX = ".flac"
 
 DEFAULT_SUBTYPES = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
 """How samples are stored in the containers that hold no 16-bit samples."""
@@ -43,18 +54,51 @@ NOT_KEPT = {
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a sound file says of itself: length in samples, rate in Hz, how samples are stored."""
+    """What a sound file holds: length in samples, rate in Hz, how samples are stored.
+
+    ``missing_seconds`` of its sound cannot be read, ``repaired_samples`` are no finite numbers and
+    are made up from their neighbours, and ``notes`` say what else there is to know.
+    """
 
     samples: int
     sample_rate: int
     channels: int
     subtype: str
     format: str
+    missing_seconds: float = 0.0
+    repaired_samples: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
         """The length in seconds."""
         return self.samples / self.sample_rate
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What someone who listens to the sound has to be told, in words.
+
+        >>> AudioInfo(8000, 8000, 1, "PCM_16", "WAV", missing_seconds=0.5).remarks
+        ('truncated: 0.50 seconds of the sound are missing',)
+        """
+        told = list(self.notes)
+        if self.missing_seconds > 0:
+            told.insert(
+                0, f"truncated: {self.missing_seconds:.2f} seconds of the sound are missing"
+            )
+        if self.repaired_samples:
+            samples = f"{self.repaired_samples} of {self.samples * self.channels} samples"
+            told.append(f"{samples} are no finite numbers and are made up from their neighbours")
+        return tuple(told)
+
+
+def writable_suffix(path: Path) -> str:
+    """The suffix of a result: that of the path, or .flac where nothing is written as the path is.
+
+    >>> writable_suffix(Path("a.Wav")), writable_suffix(Path("a.m4a"))
+    ('.Wav', '.flac')
+    """
+    return path.suffix if path.suffix.lower() in FORMATS else LOSSLESS_SUFFIX
 
 
 def storage(place: Path, like: AudioInfo | None, subtype: str | None) -> tuple[str, str]:

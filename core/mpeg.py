@@ -4,10 +4,12 @@ libsndfile guesses such a length from the bitrate of the first frame, and reads 
 guess. So the frames are counted here, and a frame that states their number is put before them.
 """
 
-import io
+import os
 import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
+
+from selfremaster.core.spliced import Spliced
 
 KBITS = {  # by version (MPEG 1, or 2 and 2.5) and index
     True: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -15,6 +17,7 @@ KBITS = {  # by version (MPEG 1, or 2 and 2.5) and index
 }
 RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 SEARCHED_BYTES = 1024  # of anything else between two frames; the decoder gives up there, too
+TAGS = {b"APETAGEX", b"LYRICSBE"}
 STATING_BYTES = 64  # room for the header, the side information and the number
 
 
@@ -25,6 +28,11 @@ class Frame(NamedTuple):
     rate_hz: int
     mono: bool
     size: int  # bytes
+
+    @property
+    def seconds(self) -> float:
+        """How long it sounds."""
+        return (1152 if self.version == 3 else 576) / self.rate_hz
 
     @property
     def side_bytes(self) -> int:
@@ -47,10 +55,18 @@ def frame_at(content: bytes, place: int) -> Frame | None:
     return Frame(version, rate_hz, fourth >> 6 == 3, bits // rate_hz + padding)
 
 
-def stating_its_length(path: Path) -> io.BytesIO | None:
-    """An MP3 file with a frame before it that states its length; None for all other files.
+class Stated(NamedTuple):
+    """An MP3 file with a frame before it that states its length, and what that leaves out."""
 
-    Those are the ones that state it already (by a Xing, Info or VBRI header), and what is no MP3.
+    file: Spliced
+    lost_seconds: float  # behind damage that no decoder gets over
+
+
+def stating_its_length(path: Path) -> Stated | None:
+    """An MP3 file that states its true length; None for those that do so already, and all others.
+
+    A Xing or Info header is set right where it is more than a hundredth off, as in files that were
+    cut off or put together; what those say of the encoder's delay stays. Others get one.
     """
     with path.open("rb") as file:
         head = file.read(10)
@@ -61,40 +77,80 @@ def stating_its_length(path: Path) -> io.BytesIO | None:
             )
         elif head[:1] != b"\xff":
             return None
+        size = file.seek(0, os.SEEK_END)
         file.seek(start)
         content = file.read(4096)
         first = frame_at(content, 0)
-        if first is None or _states_its_length(content, first):
+        if first is None or content[36:40] == b"VBRI":
             return None
-        content += file.read()
-    frames, end = _count_frames(content, first)
+        stated = _stated(content, first)
+        if stated is not None and (
+            stated.size is None or abs(size - start - stated.size) <= stated.size // 100
+        ):
+            return None
+        frames, end = _count_frames(file, start, first)
+        lost = _unread_bytes(file, end) / ((end - start) / frames) * first.seconds
     if frames == 1:  # one header alone may be chance
         return None
-    return io.BytesIO(_stating_frame(content, first, frames) + content[:end])
+    if stated is None:
+        return Stated(Spliced(_stating_frame(content, first, frames), path, start, end), lost)
+    frames -= 1  # the one that states it
+    lost += max(stated.frames - frames, 0) * first.seconds
+    right = bytearray(content[: first.size])
+    struct.pack_into(">II", right, stated.place, frames, end - start)
+    return Stated(Spliced(bytes(right), path, start + len(right), end), lost)
 
 
-def _states_its_length(content: bytes, first: Frame) -> bool:
+class _Xing(NamedTuple):
+    place: int  # of the number of frames, in bytes
+    frames: int
+    size: int | None  # bytes, where it says how many
+
+
+def _stated(content: bytes, first: Frame) -> _Xing | None:
+    """What a Xing or Info header says; None where there is none, or not the number of frames."""
     place = 4 + first.side_bytes
-    return content[place : place + 4] in {b"Xing", b"Info"} or content[36:40] == b"VBRI"
+    if content[place : place + 4] not in {b"Xing", b"Info"} or len(content) < place + 16:
+        return None
+    flags, frames, size = struct.unpack_from(">III", content, place + 4)
+    if not flags & 1:
+        return None
+    return _Xing(place + 8, frames, size if flags & 2 and size else None)
 
 
-def _count_frames(content: bytes, first: Frame) -> tuple[int, int]:
-    """How many frames there are, and where the last ends."""
-    count, place = 1, first.size
+def _count_frames(file: BinaryIO, start: int, first: Frame) -> tuple[int, int]:
+    """How many whole frames there are, and where the last ends."""
+    size = file.seek(0, os.SEEK_END)
+    count, place = 1, start + first.size
     while True:
-        found = _next_frame(content, place, first)
-        if found is None or found[0] + found[1].size > len(content):
-            return count, min(place, len(content))
+        found = _next_frame(file, place, first)
+        if found is None or found[0] + found[1].size > size:
+            return count, min(place, size)
         place = found[0] + found[1].size
         count += 1
 
 
-def _next_frame(content: bytes, place: int, first: Frame) -> tuple[int, Frame] | None:
-    for candidate in range(place, min(place + SEARCHED_BYTES, len(content) - 3)):
+def _next_frame(file: BinaryIO, place: int, first: Frame) -> tuple[int, Frame] | None:
+    file.seek(place)
+    content = file.read(4)
+    if (frame := frame_at(content, 0)) is not None and frame[:2] == first[:2]:
+        return place, frame
+    content += file.read(SEARCHED_BYTES)
+    for candidate in range(1, min(SEARCHED_BYTES, len(content) - 3)):
         frame = frame_at(content, candidate)
         if frame is not None and frame[:2] == first[:2]:
-            return candidate, frame
+            return place + candidate, frame
     return None
+
+
+def _unread_bytes(file: BinaryIO, end: int) -> int:
+    """How many bytes lie behind the last frame that are no tag."""
+    file.seek(end)
+    head = file.read(8)
+    if head[:3] == b"TAG" or head in TAGS or not head.strip(b"\0"):
+        return 0
+    unread = file.seek(0, os.SEEK_END) - end
+    return unread if unread > SEARCHED_BYTES else 0
 
 
 def _stating_frame(content: bytes, first: Frame, frames: int) -> bytes:

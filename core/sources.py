@@ -1,0 +1,295 @@
+"""Sound files as libsndfile reads them, piece by piece, and what it does not say of them."""
+
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from selfremaster.core.endings import caf_to_its_end, ogg_has_its_end
+from selfremaster.core.errors import AudioError
+from selfremaster.core.formats import BITS, READABLE, AudioInfo
+from selfremaster.core.levels import HIGHEST_RATE, LOWEST_RATE
+from selfremaster.core.mpeg import stating_its_length
+from selfremaster.core.spliced import Spliced
+from selfremaster.core.writing import reason_of
+
+BLOCK_SAMPLES = 1 << 16
+BLOCK_VALUES = 1 << 19  # samples of all channels; a header may claim a thousand of them
+STEP_SAMPLES = 1 << 12  # of packed sound; what is read at once is lost at once where it is damaged
+STREAMED_BYTES = 0x7FFF0000  # programs that write into a pipe declare this much, or more
+SAMPLES_UNKNOWN = 1 << 60
+LONGEST_GAP_SECONDS = 60.0
+LONGEST_PADDING = 4096  # samples that fill the last block of ADPCM and its like
+PACKED = frozenset({"FLAC", "OGG", "MP3"})
+PLAIN_BYTES = {name: bits // 8 for name, bits in BITS.items()} | {
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "ULAW": 1,
+    "ALAW": 1,
+}
+
+_LENGTHS = re.compile(
+    r"^\s*(data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
+)
+_FACT = re.compile(r"^fact : \d+\n\s*frames\s*: (\d+)$", re.MULTILINE)
+
+Block = npt.NDArray[np.float32]
+
+
+class Source(Protocol):
+    """A sound that is read from its beginning to its end."""
+
+    info: AudioInfo
+
+    def take(self, samples: int) -> Block:
+        """Up to so many samples, (samples, channels); none where it ends, or cannot be read."""
+
+    def skip(self, samples: int) -> None:
+        """Go on without so many samples."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+def truncated(path: Path, what: str) -> AudioError:
+    """The error for a file that ends too early."""
+    return AudioError(
+        f"{path}: truncated: {what}; copy it again, or save the part that is there as a new file"
+    )
+
+
+def not_audio(path: Path, reason: str) -> AudioError:
+    """The error for a file without a sound that can be read."""
+    words = " ".join(reason.split()) or "no reason given"
+    readable = ", ".join(READABLE)
+    return AudioError(f"{path}: not audio, or damaged ({words}); readable are {readable}")
+
+
+def nothing_in(path: Path) -> AudioError:
+    """The error for a file without a single sample."""
+    return AudioError(f"{path}: 0 samples of audio; nothing to restore")
+
+
+def check_rate(path: Path, rate: int) -> None:
+    """Raise `AudioError` for a rate that no recording has."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(
+            f"{path}: the header says {rate} Hz; rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz are "
+            f"allowed; the header is damaged, or this is no sound"
+        )
+
+
+class _Opened(soundfile.SoundFile):  # type: ignore[misc]  # the library has no type information
+    """A file that is read block by block from where it stands."""
+
+    def seekable(self) -> bool:
+        """Never: the library would seek after each block, and fails where the end is not known."""
+        return False
+
+
+class Reading:
+    """Going through a file; unless ``strict``, damage within a FLAC file is silence of its length.
+
+    What follows keeps its time that way. ``lost_samples`` says how much of that there was.
+    Raises what soundfile does.
+    """
+
+    def __init__(self, path: Path, strict: bool) -> None:
+        self._path, self._strict = path, strict
+        self._spliced: Spliced | None = None
+        self._at = self._gap = self.lost_samples = 0
+        self.lost_seconds = 0.0  # at the end
+        self.file = self._open()
+
+    @property
+    def counts_anew(self) -> bool:
+        """Whether the length in the header is not the file's own."""
+        return self._spliced is not None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.file.close()
+        if self._spliced is not None:
+            self._spliced.close()
+
+    def take(self, samples: int) -> Block:
+        """Up to so many samples, (samples, channels); none where it ends, or cannot be read."""
+        channels = int(self.file.channels)
+        wanted = min(samples, BLOCK_SAMPLES, max(BLOCK_VALUES // channels, 1))
+        if self._gap:
+            return self._silence(min(wanted, self._gap), channels)
+        block = np.empty((wanted, channels), np.float32)
+        step = STEP_SAMPLES if self.file.format in PACKED else wanted
+        done = 0
+        while done < wanted:
+            try:
+                count = len(self.file.read(out=block[done : done + step]))
+            except soundfile.SoundFileError:
+                count = 0
+            if not count and not done and self._go_behind_damage():
+                return self._silence(min(wanted, self._gap), channels)
+            if not count:
+                break
+            done += count
+            self._at += count
+        return block[:done]
+
+    def skip(self, samples: int) -> None:
+        """Go on without so many samples."""
+        if samples and (self._strict or self.file.format not in PACKED):
+            try:
+                self.file.seek(self._at + samples)
+            except soundfile.SoundFileError:  # GSM 06.10 in WAV, for one
+                pass
+            else:
+                self._at += samples
+                return
+        while samples > 0 and (passed := len(self.take(samples))):
+            samples -= passed
+
+    def _open(self) -> soundfile.SoundFile:
+        if self._spliced is None:
+            # names in bytes hold any name; the library's types know of none
+            name: Any = os.fsencode(self._path)
+            known: Spliced | None
+            known, self.lost_seconds = stating_its_length(self._path) or (None, 0.0)
+            if known is None:
+                try:
+                    return _Opened(name)
+                except soundfile.SoundFileError:
+                    known, self.lost_seconds = caf_to_its_end(self._path) or (None, 0.0)
+                    if known is None or (self._strict and self.lost_seconds):
+                        raise
+            self._spliced = known
+        self._spliced.seek(0)
+        return _Opened(self._spliced)
+
+    def _silence(self, samples: int, channels: int) -> Block:
+        self._gap -= samples
+        self._at += samples
+        return np.zeros((samples, channels), np.float32)
+
+    def _go_behind_damage(self) -> bool:
+        """Stand where the sound of a FLAC file goes on, with a gap before it."""
+        if self._strict or self.file.format != "FLAC":
+            return False
+        step = STEP_SAMPLES
+        while step <= LONGEST_GAP_SECONDS * self.file.samplerate:
+            if self._at + step >= self.file.frames:
+                return False
+            self.file.close()  # a decoder that has lost its way finds no other
+            self.file = self._open()
+            try:
+                self.file.seek(self._at + step)
+                goes_on = len(self.file.read(1, dtype="float32")) > 0
+                self.file.seek(self._at + step)
+            except soundfile.SoundFileError:
+                goes_on = False
+            if goes_on:
+                self._gap = step
+                self.lost_samples += step
+                return True
+            step *= 2
+        return False
+
+
+class SoundFile(Reading):
+    """A file that libsndfile reads, and what its header says.
+
+    Unless ``strict``, its info is that of what can be read, which takes going through all of it
+    where samples are packed.
+    Raises `AudioError` for what is no sound, and for what is truncated where it is strict.
+    """
+
+    info: AudioInfo
+
+    def __init__(self, path: Path, strict: bool) -> None:
+        try:
+            super().__init__(path, strict)
+        except (soundfile.SoundFileError, TypeError, OSError) as error:
+            raise not_audio(path, reason_of(error)) from None
+        try:
+            self.info = self._look()
+        except BaseException:
+            self.close()
+            raise
+
+    def _look(self) -> AudioInfo:
+        file, path, status = self.file, self._path, self._path.stat()
+        rate, declared = int(file.samplerate), int(file.frames)
+        check_rate(path, rate)
+        missing = self._cut_off() + self.lost_seconds
+        if missing and self._strict:
+            raise truncated(path, f"{missing:.2f} seconds of the sound cannot be read")
+        notes: tuple[str, ...] = ()
+        if file.format == "OGG" and not ogg_has_its_end(path):
+            notes = ("truncated: the end is missing; how long it was cannot be told",)
+        if notes and self._strict:
+            raise truncated(path, "the end is missing")
+        samples, unknown = declared, declared >= SAMPLES_UNKNOWN
+        if unknown or self.counts_anew or not (self._strict or self._is_plain(status.st_size)):
+            samples, lost = _count(path, self._strict, status.st_size, status.st_mtime_ns)
+            if not (unknown or self.counts_anew):
+                missing += max(declared - samples, 0) / rate
+                if missing and file.format == "OGG":  # its reader says nothing of where
+                    notes += ("what follows the damage comes so much earlier",)
+            missing += lost / rate
+        samples = _without_padding(samples, file.extra_info)
+        if samples <= 0:
+            raise nothing_in(path)
+        subtype, container = str(file.subtype), str(file.format)
+        return AudioInfo(samples, rate, int(file.channels), subtype, container, missing, 0, notes)
+
+    def _cut_off(self) -> float:
+        """How many seconds the header promises beyond the end; raises where it must not."""
+        found = {
+            name.lower(): (int(declared), int(there))
+            for name, declared, there in _LENGTHS.findall(self.file.extra_info)
+            if int(there) < int(declared) < STREAMED_BYTES
+        }
+        if found and self._strict:
+            declared, there = next(iter(found.values()))
+            raise truncated(self._path, f"about {there / declared:.0%} of the sound is there")
+        if self.file.format not in {"RF64", "W64"}:  # the others tell of the sound itself, too
+            found.pop("riff", None)
+        for declared, there in found.values():
+            plain = PLAIN_BYTES.get(self.file.subtype, 0) * self.file.channels
+            samples = (
+                (declared - there) / plain
+                if plain
+                else (self.file.frames * (declared - there) / max(there, 1))
+            )
+            return float(samples / self.file.samplerate)
+        return 0.0
+
+    def _is_plain(self, size: int) -> bool:
+        """Whether the number of samples follows from the number of bytes."""
+        stored = PLAIN_BYTES.get(self.file.subtype)
+        if stored is None or self.file.format in PACKED:
+            return False
+        return int(self.file.frames) * int(self.file.channels) * stored <= size
+
+
+@lru_cache(maxsize=256)
+def _count(path: Path, strict: bool, _size: int, _changed: int) -> tuple[int, int]:
+    """The samples that can be read, and how many of them are silence in place of damage."""
+    counted = 0
+    reading = Reading(path, strict)
+    try:
+        while count := len(reading.take(BLOCK_SAMPLES)):
+            counted += count
+    finally:
+        reading.close()
+    return counted, reading.lost_samples
+
+
+def _without_padding(samples: int, told: str) -> int:
+    """Without what fills the last block of packed samples, where the file tells their number."""
+    fact = _FACT.search(told)
+    stated = int(fact.group(1)) if fact else samples
+    return stated if 0 < stated and 0 <= samples - stated < LONGEST_PADDING else samples
