@@ -61,6 +61,7 @@ def sent_through(
     *,
     channels: Channels = "linked",
     strength: float = 1.0,
+    wanted_lufs: float | None = None,
     folder: Path | None = None,
 ) -> Iterator[Sent]:
     """A sound under an effect: same rate, length and loudness; inside of the block it can be read.
@@ -73,6 +74,7 @@ def sent_through(
     ``channels``: ``linked`` ones get one gain, ``independent`` ones have each its own loudness, and
     ``mono`` sends their mean, which comes back as one; their difference where they are in
     anti-phase. ``strength`` goes from the sound, 0, to what comes back, 1, as `blend` does.
+    ``wanted_lufs`` is a loudness to give it instead of its own.
 
     The function is given (channels, samples) and keeps the shape. What it gives for a sample may
     hang on three seconds around it; what reaches further is faded from piece to piece. Raises
@@ -98,11 +100,12 @@ def sent_through(
     back = resample_blocks(made, frame.sample_rate, sound.sample_rate, sound.samples)
     with ExitStack() as stack:
         kept = stack.enter_context(Spool(sound.sample_rate, sound.channels, folder))
-        result = _levelled(back, kept, before)
+        result = _levelled(back, kept, before, wanted_lufs)
         if strength != 1:
             mixed = stack.enter_context(Spool(sound.sample_rate, sound.channels, folder))
             pairs = side_by_side(sound, _same_way_up(sound, result.sound))
-            result = _levelled(blend_blocks(pairs, strength, sound.sample_rate), mixed, before)
+            blended = blend_blocks(pairs, strength, sound.sample_rate)
+            result = _levelled(blended, mixed, before, wanted_lufs)
         yield result
 
 
@@ -157,13 +160,15 @@ def _sounding(wave: Tensor, threshold: float, sample_rate: int) -> Tensor:
     return functional.avg_pool1d(faded, reach + 1, stride=1)[:, 0]
 
 
-def _levelled(blocks: Iterable[Tensor], kept: Spool, before: LevelMeter) -> Sent:
-    """Write a sound down, and give it the loudness of another one."""
+def _levelled(
+    blocks: Iterable[Tensor], kept: Spool, before: LevelMeter, wanted_lufs: float | None
+) -> Sent:
+    """Write a sound down, and give it the loudness of another one, or the one that is wanted."""
     after = LevelMeter(kept.sample_rate, kept.channels, before.apart)
     for block in blocks:
         kept.add(block)
         after.add(block)
-    gains, softer_db = gains_between(before, after)
+    gains, softer_db = gains_between(before, after, wanted_lufs)
     return Sent(Altered(kept, lambda block: block * gains, kept.channels), before, softer_db)
 
 

@@ -152,6 +152,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def nearest_folder(folder: Path) -> Path:
+    """The folder, or the nearest one around it that is there."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
 def check_place(path: Path, overwrite: bool, example: str, originals: Sequence[Path] = ()) -> None:
     """Raise `SelfRemasterError` before any work where a file cannot be written to.
 

@@ -13,7 +13,8 @@ import torch
 
 from selfremaster.core.audio import find_audio
 from selfremaster.core.errors import AudioError, SelfRemasterError, one_line
-from selfremaster.core.formats import FORMATS
+from selfremaster.core.files import nearest_folder
+from selfremaster.core.formats import FORMATS, writable_suffix
 from selfremaster.core.parallel import spread
 
 PathLike = str | os.PathLike[str]
@@ -61,13 +62,16 @@ def plan(
     *,
     overwrite: bool = False,
     beside: Sequence[str] = (),
+    suffix: str | None = None,
 ) -> list[Job]:
     """Find the sound files of the inputs and say where each result goes; nothing is written.
 
     One file goes to ``output`` itself, or into it where it is a folder or ends in a slash. Several
     files, or those of a folder, go into the folder ``output``, which keeps their tree. What lies in
     an output folder inside the input folder is no input. ``beside`` are suffixes of further files
-    that are written next to each result.
+    that are written next to each result. ``suffix`` is that of all results, otherwise they have
+    those of their inputs, or .flac where nothing is written as an input is; the input's own suffix
+    stays before it where two results would share a name.
 
     Raises `AudioError` for missing inputs, a result that would take the place of an input, one that
     exists unless ``overwrite``, and an output that cannot be a folder or be written into.
@@ -79,13 +83,17 @@ def plan(
     found = find_audio(given)
     if single:
         source, place = found[0]
-        targets = [(source, place, _single_target(source, output))]
+        targets = [(source, place, _single_target(source, output, suffix))]
     else:
         folder = _folder(output)
         found = [pair for pair in found if not _is_within(pair[0], folder, given)]
         if not found:
             raise AudioError(f"{folder}: holds all the sound files there are; name another output")
-        targets = [(source, place, folder / place) for source, place in found]
+        places = _renamed([place for _, place in found], suffix)
+        targets = [
+            (source, place, folder / named)
+            for (source, place), named in zip(found, places, strict=True)
+        ]
     # not every system tells a capital from a small letter
     shared = Counter(str(target.with_suffix("")).casefold() for _, _, target in targets)
     jobs = [
@@ -155,10 +163,26 @@ def _attempt_apart(work: Callable[[Task], Done], task: Task) -> Done | Failure:
     return outcome
 
 
-def _single_target(source: Path, output: PathLike) -> Path:
+def _renamed(places: Sequence[Path], suffix: str | None) -> list[Path]:
+    """The places of results, with suffixes that can be written, no two of them the same."""
+    named = [place.with_suffix(suffix or writable_suffix(place)) for place in places]
+    many = Counter(str(place).casefold() for place in named)
+    return [
+        place
+        if many[str(new).casefold()] > 1 and new == place
+        else place.with_name(place.name + new.suffix)
+        if many[str(new).casefold()] > 1
+        else new
+        for place, new in zip(places, named, strict=True)
+    ]
+
+
+def _single_target(source: Path, output: PathLike, suffix: str | None) -> Path:
     target = Path(output)
     if target.is_dir() or str(os.fspath(output)).endswith(("/", os.sep)):
-        return _folder(output) / source.name
+        return _folder(output) / _renamed([Path(source.name)], suffix)[0]
+    if suffix is not None and target.suffix.lower() != suffix:
+        raise AudioError(f"{target}: is no {suffix} file; name one that ends so, or a folder")
     if target.suffix.lower() not in FORMATS:
         raise AudioError(
             f"{target}: name a sound file ({', '.join(FORMATS)}), or a folder with / at its end"
@@ -213,9 +237,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
 
 def check_writable(folder: Path) -> None:
     """Raise before any work where the nearest folder that exists cannot be written into."""
-    nearest = folder
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
+    nearest = nearest_folder(folder)
     if not nearest.is_dir():
         raise AudioError(f"{folder}: cannot be made, {nearest} is a file; name another output")
     if not os.access(nearest, os.W_OK | os.X_OK):

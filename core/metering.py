@@ -37,6 +37,7 @@ class LevelMeter:
         self.peak = 0.0
         self.true_peaks = torch.zeros(channels)
         self._meters = [LoudnessMeter(sample_rate) for _ in range(channels if apart else 1)]
+        self._whole = LoudnessMeter(sample_rate) if apart else self._meters[0]
         self._energy = torch.zeros(channels, dtype=torch.float64)
         self._product = 0.0  # of the first two channels
         self._end = torch.zeros(channels, 0)
@@ -48,6 +49,8 @@ class LevelMeter:
         rows = torch.split(block, 1) if self.apart else [block]
         for meter, row in zip(self._meters, rows, strict=True):
             meter.add(row)
+        if self.apart:
+            self._whole.add(block)
         self.samples += block.shape[1]
         exact = block.double()
         self._energy += exact.square().sum(dim=1)
@@ -72,6 +75,11 @@ class LevelMeter:
     def loudness_lufs(self) -> list[float]:
         """Integrated loudness, of each channel or of all together."""
         return [meter.integrated() for meter in self._meters]
+
+    @property
+    def whole_lufs(self) -> float:
+        """Integrated loudness of all channels together."""
+        return self._whole.integrated()
 
     @property
     def correlation(self) -> float:
@@ -100,11 +108,14 @@ class LevelMeter:
         return highest
 
 
-def gains_between(before: LevelMeter, after: LevelMeter) -> tuple[Tensor, float]:
+def gains_between(
+    before: LevelMeter, after: LevelMeter, wanted_lufs: float | None = None
+) -> tuple[Tensor, float]:
     """What brings a sound to the loudness of another, as far as full scale allows, (channels, 1).
 
     One gain for all channels, or one for each where they are heard apart. Too soft or too short a
     sound for loudness goes by its root mean square, and what is compared with silence is silenced.
+    ``wanted_lufs`` is the loudness of all channels together that takes the place of the other's.
     No true peak goes beyond full scale, or beyond that of the other sound where it does itself; the
     second number is how much softer, in dB, the sound must be for that.
     """
@@ -116,15 +127,17 @@ def gains_between(before: LevelMeter, after: LevelMeter) -> tuple[Tensor, float]
         after.loudness_lufs,
         strict=True,
     )
-    for place, (wanted, own, wanted_lufs, own_lufs) in enumerate(pairs):
+    for place, (wanted, own, kept_lufs, own_lufs) in enumerate(pairs):
         if wanted <= UNHEARD:
             gains[place] = 0
-        elif own > UNHEARD and math.isfinite(wanted_lufs) and math.isfinite(own_lufs):
-            gains[place] = 10 ** ((wanted_lufs - own_lufs) / 20)
+        elif own > UNHEARD and math.isfinite(kept_lufs) and math.isfinite(own_lufs):
+            gains[place] = 10 ** ((kept_lufs - own_lufs) / 20)
         elif own > UNHEARD:
             gains[place] = wanted / own
+    if wanted_lufs is not None and math.isfinite(before.whole_lufs):
+        gains *= 10 ** ((wanted_lufs - before.whole_lufs) / 20)
     highest = float((gains * after.true_peaks).max())
-    limit = max(PEAK_LIMIT, before.true_peak)
+    limit = max(PEAK_LIMIT, before.true_peak if wanted_lufs is None else 0.0)
     fitting = min(limit / highest, 1.0) if highest > 0 else 1.0
     return (gains * fitting).float()[:, None], -20 * math.log10(fitting)
 

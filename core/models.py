@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -164,6 +165,7 @@ class Model(nn.Module):
         *,
         channels: Channels = "independent",
         strength: float = 1.0,
+        wanted_lufs: float | None = None,
         folder: Path | None = None,
     ) -> AbstractContextManager[Sent]:
         """A sound of any length after the function, as `effects.sent_through` gives it."""
@@ -174,7 +176,13 @@ class Model(nn.Module):
                 return function(piece)
 
         return sent_through(
-            infer, sound, frame, channels=channels, strength=strength, folder=folder
+            infer,
+            sound,
+            frame,
+            channels=channels,
+            strength=strength,
+            wanted_lufs=wanted_lufs,
+            folder=folder,
         )
 
     def restore(
@@ -198,12 +206,8 @@ class Model(nn.Module):
         """
         check_dry_wet(strength)
         check_channels(channels)
-        linked = channels == "linked"
-
-        def function(heard: Tensor) -> Tensor:
-            return self.restore_segment(heard, linked)
-
-        return self.through(function, wave, sample_rate, channels, strength)
+        work = partial(self.restore_segment, linked=channels == "linked")
+        return self.through(work, wave, sample_rate, channels, strength)
 
     def copy_synthesis(self, wave: Wave, sample_rate: int) -> Wave:
         """Send a clean wave through features and vocoder alone: the ceiling of any restoration.

@@ -1,8 +1,8 @@
 """Restore sound files by a model: the result as the recording was kept, pictures and numbers."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,16 +13,20 @@ from torch import Tensor
 from selfremaster.core import audio, jobs, transferring
 from selfremaster.core.content import Second, measure_content
 from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
+from selfremaster.core.effects import ANTI_PHASE, Channels
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
-from selfremaster.core.files import write_atomically
-from selfremaster.core.formats import FORMATS
+from selfremaster.core.files import nearest_folder, write_atomically
+from selfremaster.core.formats import FORMATS, AudioInfo
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
-from selfremaster.core.models import Model, check_dry_wet
+from selfremaster.core.models import Model, check_channels, check_dry_wet
 from selfremaster.core.profiles import ChannelProfile
+from selfremaster.core.streaming import Filed, Resampled, Sound, beginning
 
 PICTURE_SUFFIX = ".png"
 LONGEST_PICTURE_SECONDS = 60.0
+MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
+LEAST_TOLD_DB = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,45 @@ class Restored:
     explained: Mapping[str, float] = field(default_factory=dict)
     content: Sequence[Second] = ()
     content_file: Path | None = None
+    notes: tuple[str, ...] = ()  # what is to be known of it
 
 
-class _Wanted(NamedTuple):
+@dataclass(frozen=True)
+class Form:
+    """How recordings are read and restored, and how the results are kept.
+
+    ``strength`` goes from the recording, 0, to the restored sound, 1; for ``channels`` see
+    `Model.restore`. ``wanted_lufs``, ``sample_rate`` (Hz) and ``subtype`` take the place of the
+    recording's own loudness, rate and kind of samples. What is missing at the end of a recording is
+    told, and ``strict`` refuses such a recording; samples that are no finite numbers are refused,
+    and ``repair`` makes them up from their neighbours.
+
+    Raises `ComponentError` for a strength outside 0 to 1, and for other channels.
+    """
+
+    strength: float = 1.0
+    channels: Channels = "linked"
+    wanted_lufs: float | None = None
+    sample_rate: int | None = None
+    subtype: str | None = None
+    strict: bool = False
+    repair: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what can be checked."""
+        check_dry_wet(self.strength)
+        check_channels(self.channels)
+
+
+class Wanted(NamedTuple):
     """What is asked for of each file besides the restored sound."""
 
+    form: Form
     pictures: bool
     metrics: Sequence[Metric]
     references: Mapping[Path, Path]
     redegraded: Mapping[Path, Path]
     profile: ChannelProfile | None
-    strength: float
     content: Sequence[Metric] | None
 
 
@@ -63,100 +95,180 @@ def restore_files(
     model: Model,
     planned: Sequence[Job],
     *,
+    form: Form | None = None,
     pictures: bool = False,
     metrics: Sequence[Metric] = (),
     references: Mapping[Path, Path] | None = None,
     redegraded: Mapping[Path, Path] | None = None,
     profile: ChannelProfile | None = None,
-    strength: float = 1.0,
     content: Sequence[Metric] | None = None,
 ) -> Iterator[Restored | Failure]:
     """Restore one file after another, and give what came of each.
 
-    A result has the rate, channels, length, level and kind of samples of its recording.
-    ``references`` (source -> clean original) are what the metrics compare with. ``redegraded``
-    (source -> another target) is where the restored speech goes with its sound put back, that of
-    the recording itself or of the profile; the metrics compare it with the recording. ``strength``
-    goes from the recording, 0, to the restored sound, 1. With ``content``, any number of metrics,
-    what `measure_content` tells is written beside each result.
+    A result has the rate, channels, length, loudness and kind of samples of its recording, but for
+    what ``form`` says. ``references`` (source -> clean original) are what the metrics compare with.
+    ``redegraded`` (source -> another target) is where the restored speech goes with its sound put
+    back, that of the recording itself or of the profile; the metrics compare it with the recording.
+    With ``content``, any number of metrics, what `measure_content` tells is written beside each
+    result. Without metrics, content and redegraded sounds, memory does not grow with the length of
+    a recording.
 
     Raises `BundleError` at once for a model that cannot do it, and `ComponentError` for a metric
-    that needs a reference where there is none and for a strength outside 0 to 1; what concerns one
-    file is a `Failure`.
+    that needs a reference where there is none; what concerns one file is a `Failure`.
     """
+    wanted = Wanted(
+        form or Form(),
+        pictures,
+        tuple(metrics),
+        references or {},
+        redegraded or {},
+        profile,
+        content,
+    )
+    return jobs.run(planned, worker(model, planned, wanted))
+
+
+def worker(model: Model, planned: Sequence[Job], wanted: Wanted) -> Callable[[Job], Restored]:
+    """Check that all can be done that is asked for; gives what restores one file."""
     if model.analyzer is None:
         raise BundleError(
             "this model is a vocoder alone: it has no analysis module to restore with"
         )
-    check_dry_wet(strength)
-    if redegraded:
+    if wanted.redegraded:
         transferring.check_channel(model)
-        if profile is not None:
-            transferring.check_profile(model, profile)
-    known = references or {}
-    if any(metric.needs_reference for metric in metrics) and not all(
-        job.source in known for job in planned
+        if wanted.profile is not None:
+            transferring.check_profile(model, wanted.profile)
+    if any(metric.needs_reference for metric in wanted.metrics) and not all(
+        job.source in wanted.references for job in planned
     ):
         raise ComponentError("these metrics compare with a clean original; give --reference")
-    wanted = _Wanted(pictures, tuple(metrics), known, redegraded or {}, profile, strength, content)
-    return jobs.run(planned, partial(_restore, model, wanted))
+    return partial(_restore, model, wanted)
 
 
-def _restore(model: Model, wanted: _Wanted, job: Job) -> Restored:
-    """Read, restore, measure and draw one file; only then is anything written."""
-    info = audio.inspect(job.source)
+def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
+    """Read, restore, measure and draw one file; only then does anything take its place."""
+    form = wanted.form
+    info = audio.inspect(job.source, strict=form.strict, repair=form.repair)
     reference = _reference(wanted.references.get(job.source), info.sample_rate)
+    recording = Filed(job.source, info, form.strict, form.repair)
     started = time.monotonic()
-    recording, sample_rate = audio.read(job.source)
-    metrics, place = wanted.metrics, wanted.redegraded.get(job.source)
-    before: dict[str, float] = {}
-    after: dict[str, float] = {}
-    explained: dict[str, float] = {}
-    redegraded = None
-    told: Sequence[Second] = ()
-    try:
-        restored = model.restore(recording, sample_rate, wanted.strength)
+    with _naming(job), _restored(model, recording, form, job.target) as (sound, notes):
         took_seconds = time.monotonic() - started
-        if wanted.content is not None:
-            told = measure_content(recording, restored, sample_rate, wanted.content)
-        if place is not None:
-            redegraded = model.redegrade(recording, sample_rate, wanted.profile)
-        if metrics:
-            before = measure(metrics, recording, sample_rate, reference)
-            after = measure(metrics, restored, sample_rate, reference)
-            if redegraded is not None:
-                explained = measure(metrics, redegraded, sample_rate, recording)
-    except (AudioError, ComponentError) as error:
-        raise type(error)(f"{job.source}: {error}") from None
-    picture = job.beside(PICTURE_SUFFIX) if wanted.pictures else None
-    meter = job.beside(CONTENT_SUFFIX) if wanted.content is not None else None
-    with ExitStack() as stack:  # what else is written takes its place after the sound has
-        if picture:
-            drawn = stack.enter_context(write_atomically(picture))
-            waves = {"input": recording, "restored": restored}
-            if reference is not None:
-                waves["clean original"] = reference
-            _draw(drawn, waves, sample_rate, told)
-        if meter:
-            write_content(stack.enter_context(write_atomically(meter)), told)
-        if place is not None and redegraded is not None:
-            written = stack.enter_context(write_atomically(place))
-            audio.write(written, redegraded, sample_rate, like=info)
-        started = time.monotonic()
-        audio.write(job.target, restored, sample_rate, like=info)
-        took_seconds += time.monotonic() - started
+        heard = _hear(model, wanted, job, recording, sound, reference)
+        picture = job.beside(PICTURE_SUFFIX) if wanted.pictures else None
+        meter = job.beside(CONTENT_SUFFIX) if wanted.content is not None else None
+        place = wanted.redegraded.get(job.source)
+        with ExitStack() as stack:  # what else is written takes its place after the sound has
+            if picture:
+                drawn = stack.enter_context(write_atomically(picture))
+                _draw(drawn, recording, sound, reference, heard.content)
+            if meter:
+                write_content(stack.enter_context(write_atomically(meter)), heard.content)
+            if place is not None and heard.redegraded is not None:
+                written = stack.enter_context(write_atomically(place))
+                audio.write(written, heard.redegraded, info.sample_rate, like=info)
+            started = time.monotonic()
+            _write(job.target, sound, form, info)
+            took_seconds += time.monotonic() - started
     return Restored(
         job.source,
         job.target,
         info.seconds,
         took_seconds,
         picture,
-        before,
-        after,
+        heard.before,
+        heard.after,
         place,
-        explained,
-        told,
+        heard.explained,
+        heard.content,
         meter,
+        (*info.remarks, *notes),
+    )
+
+
+@contextmanager
+def _naming(job: Job) -> Iterator[None]:
+    """Say of which file an error is."""
+    try:
+        yield
+    except (AudioError, ComponentError) as error:
+        if str(job.source) in str(error) or str(job.target) in str(error):
+            raise
+        raise type(error)(f"{job.source}: {error}") from None
+
+
+@contextmanager
+def _restored(
+    model: Model, recording: Sound, form: Form, target: Path
+) -> Iterator[tuple[Sound, tuple[str, ...]]]:
+    """The restored sound at the recording's rate, and what is to be said of it."""
+    if form.strength == 0 and form.channels != "mono" and form.wanted_lufs is None:
+        yield recording, ()
+        return
+    values = recording.samples * recording.channels
+    with model.sent(
+        partial(model.restore_segment, linked=form.channels == "linked"),
+        recording,
+        channels=form.channels,
+        strength=form.strength,
+        wanted_lufs=form.wanted_lufs,
+        folder=nearest_folder(target.parent) if values > MOST_VALUES_HELD else None,
+    ) as sent:
+        notes = []
+        if sent.softer_db > LEAST_TOLD_DB:
+            notes.append(f"{sent.softer_db:.1f} dB softer than asked for, so that its peaks fit")
+        if sent.before.correlation < ANTI_PHASE:
+            notes.append(
+                f"its channels are in anti-phase (correlation {sent.before.correlation:.2f}) and "
+                "all but vanish in mono; --channels mono turns one over"
+            )
+        yield sent.sound, tuple(notes)
+
+
+def _write(target: Path, sound: Sound, form: Form, info: AudioInfo) -> None:
+    if form.sample_rate is not None:
+        sound = Resampled(sound, form.sample_rate)
+    audio.write_blocks(
+        target, sound.blocks(), sound.sample_rate, sound.channels, sound.samples, info, form.subtype
+    )
+
+
+class _Heard(NamedTuple):
+    """What was measured of a restored sound, and the recording as the model takes it to be."""
+
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    explained: Mapping[str, float]
+    redegraded: Tensor | None
+    content: Sequence[Second]
+
+
+def _hear(
+    model: Model,
+    wanted: Wanted,
+    job: Job,
+    recording: Sound,
+    restored: Sound,
+    reference: Tensor | None,
+) -> _Heard:
+    """Measure what is asked for; only then are whole sounds held in memory."""
+    explains = job.source in wanted.redegraded
+    if not (wanted.metrics or explains or wanted.content is not None):
+        return _Heard({}, {}, {}, None, ())
+    rate, metrics = recording.sample_rate, wanted.metrics
+    old, new = beginning(recording), beginning(restored)
+    content: Sequence[Second] = ()
+    if wanted.content is not None:
+        content = measure_content(old, new, rate, wanted.content)
+    redegraded = model.redegrade(old, rate, wanted.profile) if explains else None
+    if not metrics:
+        return _Heard({}, {}, {}, redegraded, content)
+    return _Heard(
+        measure(metrics, old, rate, reference),
+        measure(metrics, new, rate, reference),
+        {} if redegraded is None else measure(metrics, redegraded, rate, old),
+        redegraded,
+        content,
     )
 
 
@@ -237,15 +349,18 @@ def _reference(path: Path | None, sample_rate: int) -> Tensor | None:
 
 
 def _draw(
-    path: Path, waves: Mapping[str, Tensor], sample_rate: int, told: Sequence[Second]
+    path: Path, recording: Sound, restored: Sound, reference: Tensor | None, told: Sequence[Second]
 ) -> None:
     """A picture of the first minute, channels mixed."""
     from selfremaster.core.pictures import write_spectrograms  # slow to import
 
-    longest = round(LONGEST_PICTURE_SECONDS * sample_rate)
+    longest = round(LONGEST_PICTURE_SECONDS * recording.sample_rate)
+    waves = {"input": beginning(recording, longest), "restored": beginning(restored, longest)}
+    if reference is not None:
+        waves["clean original"] = reference[:, :longest]
     write_spectrograms(
         path,
-        {name: wave.mean(dim=0)[:longest] for name, wave in waves.items()},
-        sample_rate,
+        {name: wave.mean(dim=0) for name, wave in waves.items()},
+        recording.sample_rate,
         [one for one in told if one.start_seconds < LONGEST_PICTURE_SECONDS],
     )

@@ -67,6 +67,8 @@ class Filed:
 
     path: Path
     info: audio.AudioInfo
+    strict: bool = True
+    repair: bool = False
 
     @property
     def sample_rate(self) -> int:
@@ -85,7 +87,7 @@ class Filed:
 
     def blocks(self) -> Iterator[Tensor]:
         """The sound in pieces; raises `AudioError` as `audio.read` does."""
-        yield from audio.blocks(self.path)
+        yield from audio.blocks(self.path, strict=self.strict, repair=self.repair)
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,22 @@ class Spool:
             read = self._file.read(min(BLOCK_SAMPLES, self.samples - start) * frame)
             rows = np.frombuffer(read, np.float32).reshape(-1, self.channels)
             yield torch.from_numpy(np.ascontiguousarray(rows.T))
+
+
+def beginning(sound: Sound, samples: int | None = None) -> Tensor:
+    """The sound, or so much of its beginning, in memory, (channels, samples).
+
+    >>> beginning(Held(torch.arange(5.0)[None], 8000), 2)
+    tensor([[0., 1.]])
+    """
+    wanted = sound.samples if samples is None else samples
+    taken: list[Tensor] = []
+    for block in sound.blocks():
+        taken.append(block[:, :wanted])
+        wanted -= taken[-1].shape[1]
+        if not wanted:
+            break
+    return torch.cat(taken, dim=1)
 
 
 def resample_blocks(

@@ -62,7 +62,8 @@ def test_a_folder_keeps_its_tree_and_one_bad_file_stops_no_other(
     (tapes / "text.wav").write_text("not a sound")
     (tapes / "empty.wav").touch()
     (tapes / "cut.wav").write_bytes((tapes / "a.wav").read_bytes()[:3000])
-    told = run("restore", tapes, "--output", tmp_path / "out", "--model", bundle)
+    options = ("--model", bundle, "--strict")
+    told = run("restore", tapes, "--output", tmp_path / "out", *options)
     assert told.code == 1
     assert left_behind(tmp_path / "out") == ["a.wav", "deep/b.wav"]
     *failures, summary = told.err.splitlines()
@@ -73,10 +74,10 @@ def test_a_folder_keeps_its_tree_and_one_bad_file_stops_no_other(
     assert "truncated: about" in failures[0]
     assert "0 samples of audio" in failures[1]
     assert "not audio, or damaged" in failures[2]
-    again = run("restore", tapes, "--output", tmp_path / "out", "--model", bundle)
+    again = run("restore", tapes, "--output", tmp_path / "out", *options)
     assert "out/a.wav, " in again.error
     assert "exist already; add --overwrite" in again.error
-    both = run("restore", tapes, "--output", tmp_path / "out", "--model", bundle, "--overwrite")
+    both = run("restore", tapes, "--output", tmp_path / "out", *options, "--overwrite")
     assert both.code == 1
 
 
@@ -346,7 +347,7 @@ def test_results_inside_the_folder_of_recordings_are_no_input(
 def test_a_sound_that_cannot_be_written_leaves_nothing_put_back(
     stirred: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, target = audio.write, tmp_path / "o.wav"
+    write, target = audio.write_blocks, tmp_path / "o.wav"
 
     def fail(path: Path, *given: Any, **named: Any) -> None:
         if path == target:
@@ -354,7 +355,7 @@ def test_a_sound_that_cannot_be_written_leaves_nothing_put_back(
         write(path, *given, **named)
 
     old = write_tone(tmp_path / "old.wav")
-    monkeypatch.setattr("selfremaster.core.audio.write", fail)
+    monkeypatch.setattr("selfremaster.core.audio.write_blocks", fail)
     words = ("--output", target, "--model", stirred, "--redegraded", tmp_path / "again.wav")
     assert run("restore", old, *words).error == "error: disk: the disk is broken"
     assert left_behind(tmp_path) == ["old.wav"]
@@ -437,7 +438,7 @@ def test_a_picture_or_sound_that_cannot_be_made_leaves_neither(
         raise OSError(errno.EIO, "the disk is broken", "disk")
 
     old = write_tone(tmp_path / "old.wav")
-    target = "core.pictures.write_spectrograms" if failing == "draw" else "core.audio.write"
+    target = "core.pictures.write_spectrograms" if failing == "draw" else "core.audio.write_blocks"
     monkeypatch.setattr(f"selfremaster.{target}", fail)
     told = run("restore", old, "--output", tmp_path / "o.wav", "--model", bundle, "--pictures")
     assert told.error == "error: disk: the disk is broken"

@@ -7,6 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from selfremaster.commands.forms import (
+    ChannelsOption,
+    FormatOption,
+    LevelOption,
+    RateOption,
+    RepairOption,
+    StrictOption,
+    SubtypeOption,
+    make_form,
+    suffix_of,
+)
 from selfremaster.commands.models import ModelOption, load_model
 from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
 from selfremaster.commands.terminal import (
@@ -62,6 +73,13 @@ def restore(
         float,
         typer.Option("--strength", help="0 leaves the recording as it is, 1 restores altogether."),
     ] = 1.0,
+    channels: ChannelsOption = "linked",
+    level: LevelOption = "keep",
+    file_format: FormatOption = None,
+    rate: RateOption = None,
+    subtype: SubtypeOption = None,
+    strict: StrictOption = False,
+    repair_samples: RepairOption = False,
     device: Device = "auto",
     overwrite: Overwrite = False,
     pictures: Annotated[
@@ -133,16 +151,17 @@ def restore(
 
     A result has the rate, channels, length, level and kind of file of its recording.
     """
-    from selfremaster.core import jobs, models, restoring
+    from selfremaster.core import jobs, restoring
     from selfremaster.core.content_files import CONTENT_SUFFIX
 
     _check_one_voice(vocoder, faithful, resynthesise)
-    models.check_dry_wet(strength)
+    form = make_form(strength, channels, level, rate, subtype, strict, repair_samples)
+    suffix = suffix_of(file_format)
     beside = (
         *([restoring.PICTURE_SUFFIX] if pictures else []),
         *([CONTENT_SUFFIX] if content else []),
     )
-    planned = jobs.plan(inputs, output, overwrite=overwrite, beside=beside)
+    planned = jobs.plan(inputs, output, overwrite=overwrite, beside=beside, suffix=suffix)
     references = restoring.find_references(planned, reference) if reference else {}
     jobs.keep(planned, references.values(), beside)
     again: dict[Path, Path] = {}
@@ -164,10 +183,13 @@ def restore(
         references=references,
         redegraded=again,
         profile=sound,
-        strength=strength,
+        form=form,
         content=listeners,
     )
     done, failures = work_through(results, len(planned), quiet, "restoring", "restored")
+    for result in () if quiet else done:
+        for told in result.notes:
+            note(f"{result.source}: {told}")
     if as_json:
         say_json(_as_json(done, failures))
     elif not quiet:
@@ -302,6 +324,7 @@ def _as_json(done: Sequence[Restored], failures: Sequence[Failure]) -> dict[str,
                 "redegraded": result.redegraded,
                 "content": result.content_file,
                 "suspicious_seconds": [one.start_seconds for one in result.content if one.why],
+                "notes": list(result.notes),
                 "seconds": result.seconds,
                 "took_seconds": round(result.took_seconds, 3),
                 "input_metrics": dict(result.before),
