@@ -22,6 +22,7 @@ from selfremaster.core.jobs import Failure, Job, PathLike
 from selfremaster.core.models import Model, check_channels, check_dry_wet
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.streaming import Filed, Resampled, Sound, beginning
+from selfremaster.core.tags import read_tags
 
 PICTURE_SUFFIX = ".png"
 LONGEST_PICTURE_SECONDS = 60.0
@@ -168,7 +169,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
                 written = stack.enter_context(write_atomically(place))
                 audio.write(written, heard.redegraded, info.sample_rate, like=info)
             started = time.monotonic()
-            _write(job.target, sound, form, info)
+            _write(job, sound, form, info)
             took_seconds += time.monotonic() - started
     return Restored(
         job.source,
@@ -225,11 +226,19 @@ def _restored(
         yield sent.sound, tuple(notes)
 
 
-def _write(target: Path, sound: Sound, form: Form, info: AudioInfo) -> None:
-    if form.sample_rate is not None:
-        sound = Resampled(sound, form.sample_rate)
+def _write(job: Job, sound: Sound, form: Form, info: AudioInfo) -> None:
+    tags = read_tags(job.source)
+    if form.sample_rate is not None and form.sample_rate != sound.sample_rate:
+        sound, tags = Resampled(sound, form.sample_rate), tags.at_another_rate()
     audio.write_blocks(
-        target, sound.blocks(), sound.sample_rate, sound.channels, sound.samples, info, form.subtype
+        job.target,
+        sound.blocks(),
+        sound.sample_rate,
+        sound.channels,
+        sound.samples,
+        info,
+        form.subtype,
+        tags,
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from selfremaster.core.errors import AudioError
 from selfremaster.core.files import write_atomically
 from selfremaster.core.formats import BITS, UNLIMITED, AudioInfo, storage
+from selfremaster.core.tags import Tags, append_chunks, write_texts
 
 PathLike = str | os.PathLike[str]
 
@@ -52,11 +53,12 @@ def write_blocks(
     samples: int,
     like: AudioInfo | None = None,
     subtype: str | None = None,
+    tags: Tags | None = None,
 ) -> None:
     """Put a sound that comes in blocks into a file, as `write` does.
 
     ``samples`` are how many there are of each channel. What is wrong with a block is found when it
-    comes; then no file is there.
+    comes; then no file is there. ``tags`` are written as far as the container has them.
 
     Shape: blocks (channels, samples), full scale = 1. Raises `AudioError` as `write` does.
     """
@@ -72,7 +74,7 @@ def write_blocks(
             raise AudioError(f"{path}: {done} samples came of {samples}; nothing is written")
 
     with write_atomically(path) as temporary:
-        _put(temporary, place, checked(), sample_rate, channels, container, stored)
+        _put(temporary, place, checked(), sample_rate, channels, container, stored, tags)
 
 
 def writer(
@@ -116,13 +118,17 @@ def _put(
     channels: int,
     container: str,
     stored: str,
+    tags: Tags | None = None,
 ) -> None:
+    told = tags or Tags()
     name: Any = os.fsencode(temporary)
     try:
         file = soundfile.SoundFile(name, "w", sample_rate, channels, stored, format=container)
         with file:
+            write_texts(file, told)
             for block in blocks:
                 file.write(_stored(block.T, stored))
+        append_chunks(temporary, told)
     except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
         what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
         raise AudioError(
