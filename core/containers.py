@@ -28,13 +28,16 @@ FORMATS = (
 """What a file may be. Not playlists, which name other files and addresses."""
 
 OPTIONS = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
-STATING = frozenset({"asf", "avi", "flv", "matroska", "mov", "tta", "wv"})
+STATING = frozenset({"flv", "matroska", "mov", "tta", "wv"})
 """Formats whose headers state a length; that of the others is estimated from their size."""
 
 JITTER_SECONDS = 0.1  # of time stamps, which some programs take from a clock
 LOST_JITTER_SECONDS = 0.005  # where something has just been lost
 TOLERANCE_SECONDS = 0.1  # of stated lengths, which may count what encoders put before and after
 GAPS_NAMED = 3
+HEAD_BYTES = 1 << 16
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+LONGEST_PADDING = 4096  # samples that fill the last frame
 LOSSLESS = frozenset({"alac", "flac", "tta", "wavpack"})
 HEADS = (
     *((0, head) for head in (b"\x1aE\xdf\xa3", b"#!AMR", b"wvpk", b"TTA1", b"FLV\x01")),
@@ -116,6 +119,7 @@ def _survey(path: Path, _size: int, _changed: int) -> _Survey:
             raise nothing_in(path)
         check_rate(path, decoding.rate)
         ending = decoding.missing_at_the_end(samples)
+        samples -= decoding.padding(samples)
     finally:
         decoding.close()
     missing = decoding.lost_seconds + ending
@@ -224,8 +228,8 @@ class _Decoding:
     def missing_at_the_end(self, samples: int) -> float:
         """How many seconds the header promises that are not there."""
         sound_end = self._next_seconds if self._next_seconds is not None else samples / self.rate
-        if self.container_name == "avi":  # lengths within are made to fit by the library
-            missing = samples / self.rate * _riff_lacks(self._path)
+        if self.container_name in {"avi", "asf"}:  # lengths are made to fit by the library
+            missing = samples / self.rate * _lacks(self._path)
         elif self.container_name not in STATING:
             return 0.0
         elif self._stream.duration:
@@ -239,6 +243,15 @@ class _Decoding:
             stated = (start + (self._container.duration or 0)) / self._av.time_base
             missing = stated - max(self._end_seconds, sound_end)
         return missing if missing > TOLERANCE_SECONDS else 0.0
+
+    def padding(self, samples: int) -> int:
+        """How many samples at the end only fill the last frame, where the header tells."""
+        if self.container_name != "mov" or self._next_seconds is None or not self._stream.duration:
+            return 0
+        start = self._stream.start_time or 0
+        stated = float((start + self._stream.duration) * self._stream.time_base)
+        more = round((self._next_seconds - stated) * self.rate)
+        return more if 0 < more < min(LONGEST_PADDING, samples) else 0
 
     def _frames(self) -> Iterator[Any]:
         packets = self._container.demux()
@@ -307,9 +320,14 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-def _riff_lacks(path: Path) -> float:
-    """How much of a RIFF file is missing, as a part of what is there."""
+def _lacks(path: Path) -> float:
+    """How much of an AVI or ASF file its header misses, as a part of what is there."""
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(HEAD_BYTES)
     size = path.stat().st_size
-    return max(int.from_bytes(head[4:8], "little") + 8 - size, 0) / size
+    stated = 0
+    if head[:4] == b"RIFF":
+        stated = int.from_bytes(head[4:8], "little") + 8
+    elif (place := head.find(ASF_PROPERTIES)) >= 0:
+        stated = int.from_bytes(head[place + 40 : place + 48], "little")
+    return max(stated - size, 0) / size

@@ -10,6 +10,7 @@ from selfremaster.core.spliced import Spliced
 
 OGG_TAIL_BYTES = 1 << 17  # two of the longest pages there are
 CAF_HEAD_BYTES = 1 << 20  # before the sound
+WAV_CHUNKS = 1000  # looked through
 TO_THE_END = -1  # a length that CAF allows for the last chunk
 
 
@@ -55,6 +56,65 @@ def caf_to_its_end(path: Path) -> Shortened | None:
         Spliced(head[:-8] + struct.pack(">q", there), path, len(head)),
         lost if math.isfinite(lost) else 0.0,
     )
+
+
+def wav_to_its_end(path: Path) -> Shortened | None:
+    """A WAV file whose recorder never came to write how long it is, with its length in the header.
+
+    None for all other files: those with a length, and those that really hold no sound.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        riff_end, place, declared = _wav_sound(file)
+        if place is None or place > CAF_HEAD_BYTES or declared:
+            return None
+        if riff_end > place + 8 and not bytes_behind_wav(path):  # what follows is known
+            return None
+        file.seek(0)
+        head = file.read(place + 8)
+    there = min(size - len(head), 2**32 - 2**16)
+    if there <= 0:
+        return None
+    return Shortened(Spliced(head[:-4] + struct.pack("<I", there), path, len(head)), 0.0)
+
+
+def bytes_behind_wav(path: Path) -> int:
+    """How many bytes follow the sound of a WAV file that are no chunk of it."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        _, place, declared = _wav_sound(file)
+        if place is None:
+            return 0
+        end = place + 8 + declared + declared % 2
+        for _ in range(WAV_CHUNKS):
+            file.seek(end)
+            head = file.read(8)
+            (length,) = struct.unpack("<I", head[4:]) if len(head) == 8 else (0,)
+            if not head.strip(b"\0"):
+                return 0
+            if len(head) < 8 or not head[:4].isascii() or end + 8 + length > size + 1:
+                return max(size - end, 0)
+            end += 8 + length + length % 2
+    return 0
+
+
+def _wav_sound(file: BinaryIO) -> tuple[int, int | None, int]:
+    """Where a RIFF file ends as it says, where the chunk of its sound begins, and its length."""
+    file.seek(0)
+    head = file.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        return 0, None, 0
+    riff_end = struct.unpack("<I", head[4:8])[0] + 8
+    for _ in range(WAV_CHUNKS):
+        place = file.tell()
+        head = file.read(8)
+        if len(head) < 8:
+            break
+        (length,) = struct.unpack("<I", head[4:])
+        if head[:4] == b"data":
+            return riff_end, place, length
+        file.seek(place + 8 + length + length % 2)
+    return riff_end, None, 0
 
 
 def _caf_sound(file: BinaryIO) -> tuple[int | None, float | None]:

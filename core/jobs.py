@@ -207,7 +207,7 @@ def _is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
         return False
     results = folder.resolve()
     roots = [path.resolve() for path in given if path.is_dir()]
-    return results not in roots and results in source.resolve().parents
+    return results not in roots and results in Path(os.path.realpath(source)).parents
 
 
 def _written(jobs: Sequence[Job], beside: Sequence[str]) -> Iterator[Path]:

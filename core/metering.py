@@ -116,8 +116,8 @@ def gains_between(
     One gain for all channels, or one for each where they are heard apart. Too soft or too short a
     sound for loudness goes by its root mean square, and what is compared with silence is silenced.
     ``wanted_lufs`` is the loudness of all channels together that takes the place of the other's.
-    No true peak goes beyond full scale, or beyond that of the other sound where it does itself; the
-    second number is how much softer, in dB, the sound must be for that.
+    No true peak goes beyond full scale, or beyond that of the other sound where samples of it do
+    themselves; the second number is how much softer, in dB, the sound must be for that.
     """
     gains = torch.ones(len(after.rms), dtype=torch.float64)
     pairs = zip(
@@ -137,7 +137,9 @@ def gains_between(
     if wanted_lufs is not None and math.isfinite(before.whole_lufs):
         gains *= 10 ** ((wanted_lufs - before.whole_lufs) / 20)
     highest = float((gains * after.true_peaks).max())
-    limit = max(PEAK_LIMIT, before.true_peak if wanted_lufs is None else 0.0)
+    # what is clipped at full scale peaks beyond it between samples only: those fit nowhere else
+    is_beyond = wanted_lufs is None and before.peak > 1
+    limit = max(PEAK_LIMIT, before.true_peak if is_beyond else 0.0)
     fitting = min(limit / highest, 1.0) if highest > 0 else 1.0
     return (gains * fitting).float()[:, None], -20 * math.log10(fitting)
 

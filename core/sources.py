@@ -10,9 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from selfremaster.core.endings import caf_to_its_end, ogg_has_its_end
+from selfremaster.core.endings import (
+    bytes_behind_wav,
+    caf_to_its_end,
+    ogg_has_its_end,
+    wav_to_its_end,
+)
 from selfremaster.core.errors import AudioError
-from selfremaster.core.formats import BITS, READABLE, AudioInfo
+from selfremaster.core.formats import BITS, FORMATS, AudioInfo
 from selfremaster.core.levels import HIGHEST_RATE, LOWEST_RATE
 from selfremaster.core.mpeg import stating_its_length
 from selfremaster.core.spliced import Spliced
@@ -66,7 +71,9 @@ def truncated(path: Path, what: str) -> AudioError:
 def not_audio(path: Path, reason: str) -> AudioError:
     """The error for a file without a sound that can be read."""
     words = " ".join(reason.split()) or "no reason given"
-    readable = ", ".join(READABLE)
+    if words.startswith("File does not exist"):  # what libsndfile says of a tag without an end
+        words = "its beginning leads beyond its end"
+    readable = f"{', '.join(FORMATS)} and sound tracks such as .m4a, .mp4, .wma and .mkv"
     return AudioError(f"{path}: not audio, or damaged ({words}); readable are {readable}")
 
 
@@ -157,7 +164,9 @@ class Reading:
             # names in bytes hold any name; the library's types know of none
             name: Any = os.fsencode(self._path)
             known: Spliced | None
-            known, self.lost_seconds = stating_its_length(self._path) or (None, 0.0)
+            known, self.lost_seconds = (
+                stating_its_length(self._path) or wav_to_its_end(self._path) or (None, 0.0)
+            )
             if known is None:
                 try:
                     return _Opened(name)
@@ -231,7 +240,12 @@ class SoundFile(Reading):
             notes = ("truncated: the end is missing; how long it was cannot be told",)
         if notes and self._strict:
             raise truncated(path, "the end is missing")
-        samples, unknown = declared, declared >= SAMPLES_UNKNOWN
+        if file.format in {"WAV", "WAVEX"} and (more := self._behind()):
+            notes = (f"{more} bytes follow the sound; its header may say too little",)
+        raw = file.format == "RAW"  # and its length a little too great
+        if raw:
+            notes = (f"no header; taken for {file.subtype} at {rate} Hz because of its name",)
+        samples, unknown = declared, raw or declared >= SAMPLES_UNKNOWN
         if unknown or self.counts_anew or not (self._strict or self._is_plain(status.st_size)):
             samples, lost = _count(path, self._strict, status.st_size, status.st_mtime_ns)
             if not (unknown or self.counts_anew):
@@ -266,6 +280,9 @@ class SoundFile(Reading):
             )
             return float(samples / self.file.samplerate)
         return 0.0
+
+    def _behind(self) -> int:
+        return 0 if self.counts_anew else bytes_behind_wav(self._path)
 
     def _is_plain(self, size: int) -> bool:
         """Whether the number of samples follows from the number of bytes."""

@@ -1,6 +1,7 @@
 """What recordings are like: how much speech, level, band, clipping, noise, hum."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ def survey(paths: PathLike | Sequence[PathLike]) -> Survey:
 
     Raises `AudioError` for a missing path and a folder without sound.
     """
-    found = {file.resolve(): file for file, _ in find_audio(paths)}
+    found = {os.path.realpath(file): file for file, _ in find_audio(paths)}
     return gather(survey_files(list(found.values())))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
@@ -140,7 +141,7 @@ def _places(given: Sequence[Path]) -> dict[Path, Path]:
     from selfremaster.core.folders import find_audio
 
     found = [pair for path in given for pair in find_audio(path)]
-    return dict({file.resolve(): (file, place) for file, place in found}.values())
+    return dict({os.path.realpath(file): (file, place) for file, place in found}.values())
 
 
 def take_channel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,7 +47,7 @@ def survey(
     from selfremaster.core import surveys
     from selfremaster.core.folders import find_audio
 
-    files = list({file.resolve(): file for file, _ in find_audio(recordings)}.values())
+    files = list({os.path.realpath(file): file for file, _ in find_audio(recordings)}.values())
     done, failures = work_through(
         surveys.survey_files(files), len(files), quiet, "surveying", "surveyed"
     )
