@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from selfremaster.core.effects import CHANNELS, Channels, Frame, Sent, sent_through
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, Features, Vocoder
+from selfremaster.core.precisions import Precision, computing
 from selfremaster.core.signals import fit_length
 from selfremaster.core.streaming import Held, Sound
 
@@ -59,6 +60,7 @@ class Model(nn.Module):
         self.channel = channel
         self.output = output
         self.peak_db = peak_db
+        self.precision: Precision = "fp32"  # that recordings are worked on in
 
     @property
     def sample_rate(self) -> int:
@@ -172,7 +174,8 @@ class Model(nn.Module):
         frame = Frame(self.sample_rate, self.features.hop_samples, self.peak_db, self.device)
 
         def infer(piece: Tensor) -> Tensor:
-            with torch.inference_mode(), evaluating(self):
+            arithmetic = computing(self.precision, self.device)
+            with torch.inference_mode(), evaluating(self), arithmetic:
                 return function(piece)
 
         return sent_through(

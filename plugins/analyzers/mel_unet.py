@@ -1,7 +1,7 @@
 """The residual 2-D U-Net that analysis modules predict clean speech features with."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field
@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features
+from selfremaster.core.precisions import exactly
 from selfremaster.plugins.analyzers.blocks import (
     Blocks,
     Preset,
@@ -23,6 +24,7 @@ from selfremaster.plugins.analyzers.blocks import (
     go_up,
     initialise,
     make_convolution,
+    order_weights,
 )
 from selfremaster.plugins.analyzers.norms import Norm, splits_domains
 
@@ -120,8 +122,16 @@ class MelUNet(nn.Module):
         predicted = self.after_conv2(self.after_conv_block1(hidden))[:, 0, :frames]
         if self.config.top_band == "drop":
             predicted = functional.pad(predicted, (0, 1))
-        features: Tensor = self.after_linear(predicted).transpose(1, 2) * self.step
+        with exactly(log_mel.device):  # of the levels themselves the rounding would be heard
+            features = (
+                self.after_linear(predicted.to(self.after_linear.weight)).transpose(1, 2)
+                * self.step
+            )
         return (features if self.rough is None else self.rough(log_mel) + features), channel_map
+
+    def fold(self) -> Self:
+        """Order the weights as processors like them, in place; what is heard stays the same."""
+        return order_weights(self)
 
     def prepare(self, log_mel: Tensor) -> Tensor:
         """What the first block reads, (batch, 1, a multiple of 2 ** levels frames, bands)."""

@@ -21,6 +21,7 @@ Norm = Annotated[
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 MOMENTUM = 0.01  # of the running statistics, as published
+EPS = 1e-5  # added to their variances
 GROUP_CHANNELS = 8
 
 
@@ -39,6 +40,26 @@ def make_norm(norm: Norm, dims: int, channels: int, momentum: float = MOMENTUM) 
     return nn.GroupNorm(
         channels // GROUP_CHANNELS if channels % GROUP_CHANNELS == 0 else 1, channels
     )
+
+
+def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """What a normalisation multiplies each channel by, and adds to it; none where maps decide.
+
+    That is batch normalisation that goes by its running statistics, outside of training.
+
+    Shape: (channels,) both.
+
+    >>> norm = make_norm("batch", dims=2, channels=1).eval()
+    >>> _ = norm.running_var.fill_(0.25), norm.running_mean.fill_(3.0)
+    >>> scale, shift = scale_and_shift(norm)
+    >>> scale.detach().round(decimals=3).tolist(), shift.detach().round(decimals=3).tolist()
+    ([2.0], [-6.0])
+    """
+    if norm.training or not isinstance(norm, nn.modules.batchnorm._BatchNorm | BatchNormByDomain):
+        return None
+    heard: Any = norm.heard() if isinstance(norm, BatchNormByDomain) else norm
+    scale = norm.weight * torch.rsqrt(heard.running_var + norm.eps)
+    return scale, norm.bias - heard.running_mean * scale
 
 
 def splits_domains(config: ComponentConfig, found: ComponentConfig) -> bool:
@@ -102,14 +123,14 @@ class BatchNormByDomain(RunningStatistics):
     def __init__(self, channels: int, momentum: float = MOMENTUM) -> None:
         super().__init__(channels)
         self.momentum = momentum
+        self.eps = EPS
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.simulated = RunningStatistics(channels)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """The map, normalised: in training over its batch, else by its domain's statistics."""
-        domains: tuple[RunningStatistics, RunningStatistics] = (self, self.simulated)
-        heard, other = reversed(domains) if current_domain() == "simulated" else domains
+        heard = self.heard()
         normalised = functional.batch_norm(
             hidden,
             heard.running_mean,
@@ -118,11 +139,16 @@ class BatchNormByDomain(RunningStatistics):
             self.bias,
             self.training,
             self.momentum,
+            self.eps,
         )
         if self.training:
             heard.num_batches_tracked += 1
-            other.follow(heard)
+            (self.simulated if heard is self else self).follow(heard)
         return normalised
+
+    def heard(self) -> RunningStatistics:
+        """The statistics of the domain that maps come from now."""
+        return self.simulated if current_domain() == "simulated" else self
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *arguments: Any

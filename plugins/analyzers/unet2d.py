@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -16,6 +16,7 @@ from selfremaster.plugins.analyzers.blocks import (
     add_way_down,
     go_down,
     initialise,
+    order_weights,
 )
 from selfremaster.plugins.analyzers.mel_unet import MelUNet, MelUNetConfig
 
@@ -89,6 +90,10 @@ class ChannelFeatures(nn.Module):
         self.conv_block_out = ResidualBlock(style, config.branch_widths[-1], config.channel_dim)
         self.levels = len(others)
         initialise(self)
+
+    def fold(self) -> Self:
+        """Order the weights as processors like them, in place."""
+        return order_weights(self)
 
     def forward(self, channel_map: Tensor, columns: float, times: int | None = None) -> Tensor:
         """The channel features."""

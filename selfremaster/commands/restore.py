@@ -20,6 +20,7 @@ from selfremaster.commands.forms import (
 )
 from selfremaster.commands.models import ModelOption, load_model
 from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
+from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption, set_precision
 from selfremaster.commands.terminal import (
     finish,
     note,
@@ -81,6 +82,7 @@ def restore(
     strict: StrictOption = False,
     repair_samples: RepairOption = False,
     device: Device = "auto",
+    precision: PrecisionOption = DEFAULT_PRECISION,
     overwrite: Overwrite = False,
     pictures: Annotated[
         bool,
@@ -175,6 +177,7 @@ def restore(
     loaded = _load_faithful(model, device) if faithful else load_model(model, device, vocoder)
     if resynthesise:
         loaded.output = None
+    set_precision(loaded, precision, quiet)
     results = restoring.restore_files(
         loaded,
         planned,
