@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from selfremaster.core.components import (
@@ -206,7 +205,6 @@ class Grid(Settings):
         Relative paths in the file are meant from where the command runs.
         """
         given = _unshared(read_yaml(Path(path), "a grid"))
-        _refuse_repeats(Path(path))
         for override in overrides:
             override_setting(given, override)
         try:
@@ -226,29 +224,6 @@ class Grid(Settings):
                 for seed in self.seeds:
                     for restorer in self.restorers:
                         yield Place(condition, corpus, seed, restorer)
-
-
-def _refuse_repeats(path: Path) -> None:
-    """Raise where a mapping has a key twice, of which YAML would silently drop the first."""
-    waiting = [yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)]
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            waiting += node.value
-            continue
-        keys: set[str] = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                raise ExperimentError(
-                    f"{path}, line {key.start_mark.line + 1}: {key.value} comes a second time; "
-                    "give it another name, or leave one out"
-                )
-            keys |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
-            waiting.append(value)
 
 
 def _unshared(given: Any) -> Any:

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.models import Model
+from selfremaster.core.plain import shown
 from selfremaster.core.tensorfiles import read_header, read_shapes, read_tensors, write_tensors
+
+ANOTHER = "; take a bundle of such a model"
+LONGEST_SHOWN = 300  # characters of a fault
 
 BUNDLE_NAME = "model.safetensors"
 """The bundle inside a run's folder."""
@@ -56,7 +60,7 @@ def read_bundle(path: Path) -> Bundle:
     tensors, header = read_tensors(location)
     if header.get("kind") != "bundle":
         raise BundleError(
-            f"{location}: is a {header.get('kind')}, not a bundle; give {BUNDLE_NAME}"
+            f"{location}: is a {shown(header.get('kind'))}, not a bundle; give {BUNDLE_NAME}"
         )
     return Bundle(_experiment(header, location), tensors, header)
 
@@ -97,20 +101,32 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], what: str) ->
         name: tensor.float() if tensor.dtype == torch.float16 else tensor
         for name, tensor in tensors.items()
     }
+    odd = [name for name, tensor in restored.items() if not tensor.isfinite().all()]
+    if odd:
+        raise BundleError(
+            f"{what}: holds numbers that are not finite: {_shortened(odd)}; fetch it again, or ask "
+            "whoever made it"
+        )
     try:
         outcome = module.load_state_dict(restored, strict=False)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
-        raise BundleError(f"{what}: {_shortened(lines or [str(error)])}") from None
+        raise BundleError(f"{what}: {_shortened(lines or [str(error)])}{ANOTHER}") from None
     problems = [f"missing {name}" for name in outcome.missing_keys]
     problems += [f"unknown {name}" for name in outcome.unexpected_keys]
     if problems:
-        raise BundleError(f"{what}: the weights do not fit: {_shortened(problems)}")
+        raise BundleError(f"{what}: the weights do not fit: {_shortened(problems)}{ANOTHER}")
 
 
 def _shortened(items: list[str], most: int = 4) -> str:
     more = f" and {len(items) - most} more" if len(items) > most else ""
-    return "; ".join(" ".join(item.split()) for item in items[:most]) + more
+    return "; ".join(_in_brief(item) for item in items[:most]) + more
+
+
+def _in_brief(text: str) -> str:
+    """A line of what torch says, or a name that may be anything."""
+    words = " ".join("".join(mark if mark.isprintable() else " " for mark in text).split())
+    return words if len(words) <= LONGEST_SHOWN else f"{words[:LONGEST_SHOWN]} ..."
 
 
 def fold(module: nn.Module) -> None:

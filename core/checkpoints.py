@@ -6,6 +6,7 @@ from typing import Any
 
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
+from selfremaster.core.plain import shown
 from selfremaster.core.tensorfiles import (
     flatten,
     read_header,
@@ -54,7 +55,7 @@ def read_checkpoint(folder: Path, experiment: Experiment) -> Mapping[str, Any]:
     path = folder / CHECKPOINT_NAME
     tensors, header = read_tensors(path)
     if header.get("kind") != "checkpoint":
-        raise BundleError(f"{path}: is a {header.get('kind')}, not a checkpoint")
+        raise BundleError(f"{path}: is a {shown(header.get('kind'))}, not a checkpoint")
     before = _flat(header.get("experiment", {}))
     now = _flat(experiment.model_dump(mode="json"))
     for name in sorted(before.keys() | now.keys()):
@@ -69,7 +70,12 @@ def read_checkpoint(folder: Path, experiment: Experiment) -> Mapping[str, Any]:
             f"{path}: was written with {name}={before.get(name)}, the experiment says "
             f"{now.get(name)}; set it back, or begin in another folder"
         )
-    state: Mapping[str, Any] = unflatten(tensors, header["state"])
+    try:
+        state = unflatten(tensors, header.get("state"))
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    if not isinstance(state, Mapping):
+        raise BundleError(f"{path}: holds no state of a run; begin in another folder")
     return state
 
 
@@ -83,7 +89,12 @@ def _is_new(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> boo
 def checkpoint_step(folder: Path) -> int | None:
     """How many steps the checkpoint of a run holds; none where there is no checkpoint."""
     path = folder / CHECKPOINT_NAME
-    return int(read_header(path)["step"]) if path.is_file() else None
+    if not path.is_file():
+        return None
+    step = read_header(path).get("step")
+    if not isinstance(step, int):
+        raise BundleError(f"{path}: does not say how many steps it has; begin in another folder")
+    return step
 
 
 def _flat(given: Any, prefix: str = "") -> dict[str, Any]:

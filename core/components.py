@@ -21,6 +21,7 @@ from pydantic.annotated_handlers import GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
 from selfremaster.core.errors import ComponentError
+from selfremaster.core.plain import load_yaml, shown
 
 KINDS: Mapping[str, str] = {
     "features": "what speech is described by, for the analysis module and the vocoder",
@@ -37,6 +38,7 @@ KINDS: Mapping[str, str] = {
 
 NAME_PATTERN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 LONGEST_SHOWN = 60  # characters of a bad value that a message repeats
+MOST_SHOWN = 8  # faults of settings that one message tells
 API_VERSION = 1
 """The version of the interfaces; a plugin may state the one it was written for."""
 
@@ -195,7 +197,7 @@ def split_text(text: str) -> tuple[str, dict[str, Any]]:
         if key in settings:
             raise ValueError(f"{key!r} is set twice in {text!r}")
         try:
-            settings[key] = yaml.safe_load(value)
+            settings[key] = load_yaml(value)
         except YAML_ERRORS:
             raise ValueError(f"the value in {piece.strip()!r} cannot be read as YAML") from None
     return name, settings
@@ -279,29 +281,33 @@ def hint(given: str, known: Iterable[str]) -> str:
 
 def describe(error: ValidationError, root: type[BaseModel] | None = None) -> str:
     """Pydantic's report as one line: where, what was given, what is allowed, the near miss."""
-    text = "; ".join(_describe_one(dict(item), root) for item in error.errors())
-    return " ".join(text.split())
+    found = error.errors(include_url=False, include_context=False)
+    told = [_describe_one(dict(item), root) for item in found[:MOST_SHOWN]]
+    more = [f"and {len(found) - MOST_SHOWN} more"] if len(found) > MOST_SHOWN else []
+    return " ".join("; ".join([*told, *more]).split())
 
 
 def _describe_one(item: dict[str, Any], root: type[BaseModel] | None) -> str:
-    location = [part for part in item["loc"] if not _is_pydantic_label(part)]
-    where = ".".join(str(part) for part in location)
-    if item["type"] == "extra_forbidden":
+    unknown = item["type"] == "extra_forbidden"
+    *around, last = item["loc"] or ("",)
+    location = [part for part in around if not _is_pydantic_label(part)]
+    if last != "" and (unknown or not _is_pydantic_label(last)):  # a key may look like a label
+        location.append(last)
+    where = shown(".".join(str(part) for part in location))
+    if unknown:
         known = _fields_at(root, location[:-1])
         return (
-            f"no setting {where!r}{hint(str(location[-1]), known)}"
-            if known
-            else f"no setting {where!r}"
+            f"no setting {where!r}{hint(shown(last), known)}" if known else f"no setting {where!r}"
         )
     if item["type"] == "missing":
         return f"{where} is missing"
     message = str(item["msg"]).removeprefix("Value error, ")
     if not where:
         return message
-    shown = str(item["input"])
-    if item["type"] == "value_error" or len(shown) > LONGEST_SHOWN:
+    given = str(item["input"])
+    if item["type"] == "value_error" or len(given) > LONGEST_SHOWN:
         return f"{where}: {message}"
-    return f"{where}={shown}: {message}"
+    return f"{where}={given}: {message}"
 
 
 def _is_pydantic_label(part: Any) -> bool:

@@ -22,6 +22,7 @@ from selfremaster.core.files import write_together
 from selfremaster.core.interfaces import Degradation, Parameters
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.parallel import one_thread
+from selfremaster.core.plain import MOST_JSON_BYTES, TooLongError, read_text
 
 LOG_SUFFIX = ".json"
 FULL_SCALE = 1.0
@@ -321,11 +322,13 @@ def log_text(log: DamageLog) -> str:
 def read_log(path: Path) -> DamageLog:
     """Read a log; raises `ComponentError` for a file that is none."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_JSON_BYTES)
     except FileNotFoundError:
         raise ComponentError(
             f"{path}: no such file; name the JSON beside a degraded file"
         ) from None
+    except TooLongError as error:
+        raise ComponentError(f"{path}: {error}; is it a log at all?") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ComponentError(f"{path}: cannot be read as text ({type(error).__name__})") from None
     try:

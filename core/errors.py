@@ -27,6 +27,9 @@ class TrainingError(SelfRemasterError):
 
 def one_line(error: BaseException) -> str:
     """What a stranger's exception says, as one line with its class."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except (Exception, SystemExit):  # a stranger's may fail at that, too
+        text = ""
     name = type(error).__name__
     return f"{name}: {text}" if text else name

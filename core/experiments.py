@@ -19,6 +19,13 @@ from selfremaster.core.components import (
     describe,
 )
 from selfremaster.core.errors import ComponentError, ExperimentError, one_line
+from selfremaster.core.plain import (
+    MOST_YAML_BYTES,
+    RefusedError,
+    TooLongError,
+    load_yaml,
+    read_text,
+)
 
 MODULES = ("analyzer", "vocoder", "channel")
 """The modules of a model that have weights, and can start from those of a bundle."""
@@ -336,13 +343,18 @@ class Experiment(Settings):
 def read_yaml(path: Path, what: str = "an experiment") -> dict[str, Any]:
     """A YAML file whose top is a mapping; raises `ExperimentError`, which says what it is to be."""
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        given = load_yaml(read_text(path, MOST_YAML_BYTES))
     except FileNotFoundError:
         raise ExperimentError(f"{path}: no such file; give the path of {what} in YAML") from None
     except IsADirectoryError:
         raise ExperimentError(f"{path}: is a folder; give {what} in YAML") from None
+    except TooLongError as error:
+        raise ExperimentError(f"{path}: {error}; is it {what} at all?") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ExperimentError(f"{path}: cannot be read as text ({type(error).__name__})") from None
+    except RefusedError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ExperimentError(f"{path}, line {line}: {error.problem}") from None
     except yaml.YAMLError as error:
         reason = " ".join(str(getattr(error, "problem", error)).split())
         mark = getattr(error, "problem_mark", None)
@@ -369,7 +381,7 @@ def override_setting(given: dict[str, Any], override: str) -> None:
     if not equals or not all(keys):
         raise ExperimentError(f"--set {override!r} is not a.b=c")
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
     except YAML_ERRORS:
         raise ExperimentError(f"--set {override!r}: the value cannot be read as YAML") from None
     current = given

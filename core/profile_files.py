@@ -9,12 +9,14 @@ import torch
 
 from selfremaster.core.errors import BundleError
 from selfremaster.core.files import write_atomically
+from selfremaster.core.plain import MOST_JSON_BYTES, TooLongError, load_json, read_text, shown
 from selfremaster.core.tensorfiles import read_tensors, write_tensors
 
 JSON, TENSORS = ".json", ".safetensors"
 FORMAT: Final = 1
 TENSOR_KIND = "profile"
 EXAMPLE = f"tape{JSON}"
+MADE = "; `selfremaster profile` makes one"
 
 
 def check_suffix(path: Path) -> str:
@@ -50,18 +52,20 @@ def read_fields(path: Path) -> dict[str, Any]:
 
 def not_a_profile(path: Path) -> BundleError:
     """What to raise for a file that holds something else."""
-    return BundleError(f"{path}: not a profile; `selfremaster profile` makes one")
+    return BundleError(f"{path}: not a profile{MADE}")
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise BundleError(f"{path}: not a profile: it cannot be read as JSON") from None
+        return load_json(read_text(path, MOST_JSON_BYTES))
+    except TooLongError as error:
+        raise BundleError(f"{path}: not a profile: it {error}{MADE}") from None
+    except (OSError, ValueError):
+        raise BundleError(f"{path}: not a profile: it cannot be read as JSON{MADE}") from None
 
 
 def _read_tensors(path: Path) -> Any:
     arrays, header = read_tensors(path)
     if header.get("kind") != TENSOR_KIND or not isinstance(header.get("profile"), dict):
-        raise BundleError(f"{path}: is a {header.get('kind')}, not a profile")
+        raise BundleError(f"{path}: is a {shown(header.get('kind'))}, not a profile{MADE}")
     return header["profile"] | {name: array.tolist() for name, array in arrays.items()}

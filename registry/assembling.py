@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from selfremaster.core.allowances import building_at_most
 from selfremaster.core.bundles import Bundle, fold, load_weights, read_bundle
 from selfremaster.core.components import ComponentSpec, hint, nested_parts
 from selfremaster.core.errors import BundleError, ComponentError
@@ -16,6 +17,10 @@ from selfremaster.registry import hub
 from selfremaster.registry.building import DEFAULT_CHANNEL_DIM, build, configure
 from selfremaster.registry.compatibility import fill_experiment, fill_part, version_within
 
+MOST_TIMES = 8
+"""What a model may take while it is built, of what its bundle holds: halves and norms are more."""
+
+SPARE_BYTES = 256 << 20
 WEIGHTS_PACKAGE = "selfremaster.plugins.weights"
 
 
@@ -96,7 +101,12 @@ def load(reference: str | Path, output: str | ComponentSpec | None = None) -> Mo
     be had or has weights that nobody trained.
     """
     bundle = find_bundle(reference)
-    model = assemble(bundle.experiment)
+    held = sum(tensor.nbytes for tensor in bundle.tensors.values())
+    try:
+        with building_at_most(MOST_TIMES * held + SPARE_BYTES):
+            model = assemble(bundle.experiment)
+    except (BundleError, ComponentError) as error:
+        raise type(error)(f"{reference}: {error}") from error.__cause__
     fold(model)
     load_weights(model, bundle.tensors, str(reference))
     if output is not None:

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import textwrap
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,8 @@ from selfremaster.core.experiments import Experiment
 from selfremaster.core.files import sha256_of
 from selfremaster.core.interfaces import Features
 from selfremaster.core.models import Model
+from selfremaster.core.plain import shown
+from selfremaster.core.tensorfiles import check_framing
 from selfremaster.registry import published
 from selfremaster.registry.assembling import assemble, resolve
 from selfremaster.registry.building import build
@@ -30,7 +33,9 @@ from selfremaster.registry.published import Description
 SAFE_TORCH = (2, 10)  # before it, files that are read as weights alone could execute code
 LARGEST_BYTES = 4 * 2**30  # with optimizer and MOS predictor, published files have about one
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
+LONGEST_MESSAGE = 2000  # characters
 CONTAINERS = ("generator", "state_dict")
+AGAIN = "; fetch it again, or have its tensors saved alone, such as by safetensors"
 
 
 @dataclass(frozen=True)
@@ -148,23 +153,56 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     if path.stat().st_size > LARGEST_BYTES:
         raise BundleError(f"is larger than {LARGEST_BYTES >> 30} GiB, unlike published checkpoints")
     if path.suffix == ".safetensors":
+        check_framing(path)
         try:
             return load_file(path), ()
         except (SafetensorError, OSError):
             raise BundleError("is not a safetensors file, or a damaged one") from None
+    _check_archive(path)
     content = _read_plain(path)
     if not isinstance(content, Mapping):
         raise BundleError(f"holds a {type(content).__name__}, not named tensors")
     container = next((name for name in CONTAINERS if isinstance(content.get(name), Mapping)), None)
     held = content if container is None else content[container]
-    tensors = {str(name): value for name, value in held.items() if isinstance(value, Tensor)}
+    tensors = {
+        name if isinstance(name, str) else shown(name): value
+        for name, value in held.items()
+        if isinstance(value, Tensor)
+    }
     if not tensors or len(tensors) < len(held):
-        names = [str(name) for name, value in held.items() if not isinstance(value, Tensor)]
+        names = [shown(name) for name, value in held.items() if not isinstance(value, Tensor)]
         raise BundleError(
             "is no checkpoint of SelfRemaster or of HiFi-GAN's generator: it holds "
             f"{', '.join(names[:8]) or 'nothing'}, which are no tensors"
         )
-    return tensors, tuple(str(name) for name in content if name != container and container)
+    return tensors, tuple(shown(name) for name in content if name != container and container)
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that torch has not written, before anything of it is unpacked."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as opened:
+            members = opened.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RecursionError):
+        raise BundleError(
+            f"is not a checkpoint that torch has written, or a damaged one{AGAIN}"
+        ) from None
+    packed = next((one for one in members if one.compress_type != zipfile.ZIP_STORED), None)
+    if packed is not None:
+        raise BundleError(
+            f"{shown(packed.filename)} is packed in it, and torch packs nothing, so that it is not "
+            f"read{AGAIN}"
+        )
+    if sum(one.file_size for one in members) > path.stat().st_size:
+        raise BundleError(
+            f"its parts are larger together than the file, so that it is not read{AGAIN}"
+        )
+    names = Counter(one.filename for one in members)
+    twice = next((name for name, count in names.items() if count > 1), None)
+    if twice is not None:
+        raise BundleError(f"{shown(twice)} is in it twice, so that it is not read{AGAIN}")
 
 
 def _read_plain(path: Path) -> Any:
@@ -184,6 +222,7 @@ def _read_plain(path: Path) -> Any:
             raise BundleError(_refused(path, str(error))) from None
         raise BundleError(
             f"is not a checkpoint that torch has written, or a damaged one ({type(error).__name__})"
+            f"{AGAIN}"
         ) from None
 
 
@@ -200,8 +239,9 @@ def _refused(path: Path, reason: str) -> str:
             "is not a checkpoint of plain data that torch has written, so that it is not read; "
             "have its tensors saved alone, such as by safetensors"
         )
+    some = published.shortened([shown(name) for name in sorted(names)], between=", ")
     return (
-        f"holds {', '.join(sorted(names))} beside its tensors, which could execute code, so that "
+        f"holds {some} beside its tensors, which could execute code, so that "
         "nothing of it was loaded; have its tensors saved alone where it comes from, such as by "
         "safetensors, and convert that file"
     )
@@ -238,8 +278,9 @@ def _weights(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 
 @contextmanager
 def _about(path: Path) -> Iterator[None]:
-    """Name the file in every message."""
+    """Name the file in every message, in which its own words are short and harmless."""
     try:
         yield
     except BundleError as error:
-        raise BundleError(f"{path}: {error}") from None
+        plain = "".join(mark if mark.isprintable() else " " for mark in str(error))
+        raise BundleError(f"{path}: {textwrap.shorten(plain, LONGEST_MESSAGE)}") from None

@@ -17,6 +17,7 @@ from selfremaster.core.bundles import BUNDLE_NAME, read_bundle
 from selfremaster.core.errors import BundleError, ComponentError, SelfRemasterError, one_line
 from selfremaster.core.files import sha256_of, write_atomically
 from selfremaster.core.packages import require
+from selfremaster.core.plain import MOST_JSON_BYTES, load_json, read_text
 
 PACKAGE = "huggingface_hub"
 EXTRA = "hub"
@@ -169,7 +170,7 @@ def pins_path() -> Path:
 def _read_pins() -> dict[str, str]:
     path = pins_path()
     try:
-        pins = json.loads(path.read_text(encoding="utf-8"))
+        pins = load_json(read_text(path, MOST_JSON_BYTES))
         if isinstance(pins, dict) and all(isinstance(pin, str) for pin in pins.values()):
             return pins
     except FileNotFoundError:

@@ -17,6 +17,7 @@ from selfremaster.core.corpora import Entry, entries_from, number_labels, paired
 from selfremaster.core.errors import (
     AudioError,
     BundleError,
+    ComponentError,
     ExperimentError,
     SelfRemasterError,
 )
@@ -153,9 +154,11 @@ def _check_same_part(module: str, wanted: Experiment, found: Experiment, referen
         mine, theirs = getattr(wanted.model, name), getattr(found.model, name)
         if theirs is None:
             raise BundleError(f"start.{module}: bundle {reference!r} has no {name}")
-        if mine.name != theirs.name or not configure(kind, mine).starts_from(
-            configure(kind, theirs)
-        ):
+        try:
+            found_config = configure(kind, theirs)
+        except ComponentError as error:
+            raise BundleError(f"start.{module}: bundle {reference!r}: {error}") from None
+        if mine.name != theirs.name or not configure(kind, mine).starts_from(found_config):
             raise BundleError(
                 f"start.{module}: {name} of bundle {reference!r} is {_brief(kind, theirs)}, the "
                 f"experiment asks for {_brief(kind, mine)}; set model.{name} to the same"

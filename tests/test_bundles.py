@@ -243,5 +243,5 @@ def test_of_many_faults_the_first_are_named() -> None:
         load_weights(module, {}, "old")
     assert str(raised.value) == (
         "old: the weights do not fit: missing 0.weight; missing 0.bias; missing 1.weight; "
-        "missing 1.bias and 4 more"
+        "missing 1.bias and 4 more; take a bundle of such a model"
     )

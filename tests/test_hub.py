@@ -241,7 +241,7 @@ def test_a_hash_that_is_given_holds_without_a_pin(server: Hub, bundles: list[Pat
 def test_what_is_no_bundle_is_not_pinned(server: Hub, bundles: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no tensors")
     server.publish(tmp_path / "text")
-    assert refused(ID).endswith("is not a safetensors file, or a damaged one")
+    assert "is not a safetensors file, or a damaged one; fetch" in refused(ID)
     assert not hub.pins_path().exists()
     server.publish(bundles[0])
     assert find_bundle(ID).tensors
