@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from selfremaster.core.components import describe
+from selfremaster.core.components import YAML_ERRORS, describe
 from selfremaster.core.errors import ExperimentError
+from selfremaster.core.plain import load_yaml
 
 RESULTS_NAME = "results.jsonl"
 COSTS_NAME = "costs.jsonl"
@@ -18,6 +18,14 @@ GRID_NAME = "grid.yaml"
 Scores = Mapping[str, float | None]
 """Numbers by name; none where there is no number (silence, say)."""
 MENDED = "give the benchmark's command again with --resume, which writes it anew"
+
+
+def _below(place: str) -> str:
+    """A place that does not lead out of the folder that it is in."""
+    path = PurePosixPath(place.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in place or "\0" in place:
+        raise ValueError(f"{place!r} leads out of the benchmark's folder")
+    return place
 
 
 class Record(BaseModel):
@@ -44,7 +52,9 @@ class Result(Record):
     degradation: list[Any] = []  # the parameters drawn, as `degrade` logs them
     scores: dict[str, float | None] = {}  # none where there is no number (silence, say)
     gaps: dict[str, str] = {}  # metric as written in the grid -> why it gave nothing, one line
-    sounds: dict[Literal["input", "restored", "reference"], str] = {}  # files, below the output
+    sounds: dict[
+        Literal["input", "restored", "reference"], Annotated[str, AfterValidator(_below)]
+    ] = {}  # files, below the output
 
 
 class CellCost(Record):
@@ -114,7 +124,7 @@ class Outcome(Record):
 def read_outcome(folder: Path) -> Outcome:
     """Everything in a benchmark's folder; raises `ExperimentError` for what is not one."""
     ways: Mapping[str, tuple[str, Callable[[str], Any]]] = {
-        "grid": (GRID_NAME, yaml.safe_load),
+        "grid": (GRID_NAME, load_yaml),
         "results": (RESULTS_NAME, _lines),
         "costs": (COSTS_NAME, _lines),
         "provenance": (PROVENANCE_NAME, json.loads),
@@ -128,7 +138,7 @@ def read_outcome(folder: Path) -> Outcome:
                 f"{folder}: is not the folder of a benchmark: there is no {name} in it; give the "
                 "--output of `selfremaster benchmark`"
             ) from None
-        except (OSError, ValueError, yaml.YAMLError) as error:
+        except (OSError, *YAML_ERRORS) as error:
             raise ExperimentError(
                 f"{folder / name}: cannot be read ({type(error).__name__}); {MENDED}"
             ) from None

@@ -111,9 +111,10 @@ def keep_damaged(folder: Path, piece: Piece, damage: Damage) -> tuple[str, tuple
     log = folder / f"{stem}{LOG}"
     try:
         known = json.loads(log.read_text(encoding="utf-8"))
-        if (folder / known["sound"]).is_file():
+        ours = known["sound"] in (f"{stem}.flac", f"{stem}.wav")
+        if ours and (folder / known["sound"]).is_file():
             return known["sound"], tuple(known["degradation"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     wave, applied = damaged(piece, damage)
     drawn = tuple(one.model_dump(mode="json") for one in applied)

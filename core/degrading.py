@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Generator, Tensor
 from torch.linalg import vector_norm
 
-from selfremaster.core import audio, jobs
+from selfremaster.core import audio, guards, jobs
 from selfremaster.core.bundles import versions
 from selfremaster.core.components import describe, nested_parts
 from selfremaster.core.errors import ComponentError
@@ -115,8 +115,10 @@ def degrade(
     for step in steps:
         try:
             drawn = _parameters(step, generator, sample_rate, len(wave))
-            damaged = step.part.apply(damaged, drawn, sample_rate)
+            damaged = guards.damaged(step.part, damaged, drawn, sample_rate)
         except ComponentError as error:
+            if str(error).startswith("degradation "):
+                raise
             raise ComponentError(f"degradation {step.name}: {error}") from None
         if damaged.shape != wave.shape:
             raise ComponentError(
@@ -172,7 +174,7 @@ def _parameters(
             f"parameters of {len(given)} channels for a recording of {channels}; replay them on "
             f"one of {len(given)}, or draw anew"
         )
-    each = step.part.draw_channels(generator, sample_rate, channels) if given is None else given
+    each = guards.drawn(step.part, generator, sample_rate, channels) if given is None else given
     if each and all(own == each[0] for own in each[1:]):
         return dict(each[0])
     return [dict(own) for own in each]

@@ -25,11 +25,17 @@ class TrainingError(SelfRemasterError):
     """A training run that cannot start, go on, or has left the numbers behind (NaN)."""
 
 
+STOPS = (KeyboardInterrupt, GeneratorExit, MemoryError)
+"""What a stranger's part may raise that is no fault of it."""
+
+
 def one_line(error: BaseException) -> str:
     """What a stranger's exception says, as one line with its class."""
     try:
         text = " ".join(str(error).split())
-    except (Exception, SystemExit):  # a stranger's may fail at that, too
+    except STOPS:
+        raise
+    except BaseException:  # a stranger's may fail at that, too
         text = ""
     name = type(error).__name__
     return f"{name}: {text}" if text else name

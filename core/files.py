@@ -159,6 +159,20 @@ def nearest_folder(folder: Path) -> Path:
     return folder
 
 
+def folder_named(parent: Path, name: str) -> Path:
+    """The folder of a name that a file gives, which may not lead anywhere else.
+
+    Raises `SelfRemasterError`.
+
+    >>> folder_named(Path("runs"), "../tapes")
+    Traceback (most recent call last):
+    selfremaster.core.errors.SelfRemasterError: '../tapes' is no name of a folder; give --output
+    """
+    if name in ("", ".", "..") or set(name) & set("/\\:\0"):
+        raise SelfRemasterError(f"{name!r} is no name of a folder; give --output")
+    return parent / name
+
+
 def check_place(path: Path, overwrite: bool, example: str, originals: Sequence[Path] = ()) -> None:
     """Raise `SelfRemasterError` before any work where a file cannot be written to.
 

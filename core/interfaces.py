@@ -69,6 +69,7 @@ class Component:
     kind: ClassVar[str]
     Config: ClassVar[type[ComponentConfig]] = ComponentConfig
     config: ComponentConfig
+    origin: str = ""  # its kind, name and plugin in words, once it is built by name
 
 
 class Features(Component, nn.Module):

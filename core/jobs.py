@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import torch
 
 from selfremaster.core.audio import find_audio
-from selfremaster.core.errors import AudioError, SelfRemasterError, one_line
+from selfremaster.core.errors import STOPS, AudioError, SelfRemasterError, one_line
 from selfremaster.core.files import nearest_folder
 from selfremaster.core.formats import FORMATS, writable_suffix
 from selfremaster.core.parallel import spread
@@ -147,9 +147,12 @@ def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
     except (MemoryError, torch.OutOfMemoryError) as error:
         reason = f"{task.source}: not enough memory for it; cut it into shorter files"
         return Failure(task.source, reason, error)
-    except Exception as error:
-        reason = f"{task.source}: internal error: {one_line(error)}"
-        return Failure(task.source, reason, error)
+    except STOPS:
+        raise
+    except BaseException as error:  # a stranger's part may even end the process
+        told = one_line(error)
+        plain = error if isinstance(error, Exception) else RuntimeError(told)
+        return Failure(task.source, f"{task.source}: internal error: {told}", plain)
 
 
 def _attempt_apart(work: Callable[[Task], Done], task: Task) -> Done | Failure:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from selfremaster.core.asides import prints_beside
 from selfremaster.core.components import (
     ComponentConfig,
     ComponentInfo,
@@ -15,7 +16,7 @@ from selfremaster.core.components import (
     hint,
     nested_parts,
 )
-from selfremaster.core.errors import ComponentError, SelfRemasterError, one_line
+from selfremaster.core.errors import STOPS, ComponentError, SelfRemasterError, one_line
 from selfremaster.registry.loading import Loaded, loaded_plugins
 from selfremaster.registry.tables import info, load_class
 
@@ -114,12 +115,17 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
         if nested[field] == "model" and hasattr(arguments[field], "features"):
             # a vocoder beside a model speaks the model's features
             context = {**context, "features": arguments[field].features}
+    part_class: Any = component_class(kind, parsed.name)
     try:
-        part_class: Any = component_class(kind, parsed.name)
-        return part_class(config, **arguments)
+        with prints_beside():
+            part = part_class(config, **arguments)
+            part.origin = f"{kind} {parsed.name!r} of {entry.owner}"
+        return part
     except SelfRemasterError as error:
         raise type(error)(f"{kind} {parsed.name}: {error}") from error.__cause__
-    except (Exception, SystemExit) as error:
+    except STOPS:
+        raise
+    except BaseException as error:
         raise ComponentError(
             f"{kind} {parsed.name!r} of {entry.owner} cannot be built: {one_line(error)}"
         ) from error

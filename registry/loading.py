@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import pluggy
 
 from selfremaster.core import hooks
+from selfremaster.core.asides import prints_beside
 from selfremaster.core.components import API_VERSION, hint
-from selfremaster.core.errors import ComponentError, one_line
+from selfremaster.core.errors import STOPS, ComponentError, one_line
 from selfremaster.registry.tables import BUILTIN, Owner, Table, duplicate_message
 
 BUILTIN_MODULE = "selfremaster.plugins"  # by name, since imports point from plugins to core alone
@@ -71,8 +72,11 @@ def load_plugins(without: Iterable[str] = ()) -> Loaded:
             continue
         version = point.dist.version if point.dist else ""
         try:
-            module = point.load()
-        except (Exception, SystemExit) as error:
+            with prints_beside():
+                module = point.load()
+        except STOPS:
+            raise
+        except BaseException as error:
             loaded.problems.append(Problem(point.name, f"does not import: {one_line(error)}"))
             continue
         _register(manager, loaded, point.name, module, version)
@@ -123,7 +127,9 @@ def _register(
         if manager.register(module, name) is None:
             return
         implementation = _own_hook(manager, module)
-    except (Exception, SystemExit) as error:
+    except STOPS:
+        raise
+    except BaseException as error:
         loaded.problems.append(Problem(name, f"cannot be registered: {one_line(error)}"))
         return
     if implementation is None:
@@ -132,8 +138,11 @@ def _register(
         return
     loaded.owners.append(owner)
     try:
-        implementation(add=partial(_add, loaded, owner))
-    except (Exception, SystemExit) as error:
+        with prints_beside():
+            implementation(add=partial(_add, loaded, owner))
+    except STOPS:
+        raise
+    except BaseException as error:
         loaded.problems.append(Problem(name, f"fails in register_components: {one_line(error)}"))
 
 

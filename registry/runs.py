@@ -30,6 +30,7 @@ from selfremaster.core.experiments import (
     SourceSettings,
 )
 from selfremaster.core.feature_caches import FeatureCache, Told, folder_beside
+from selfremaster.core.files import folder_named
 from selfremaster.core.interfaces import Features, Loss, Objective
 from selfremaster.core.judges import Judge
 from selfremaster.core.models import Model
@@ -61,7 +62,7 @@ def train(
     With ``resume`` a run goes on from its checkpoint, or begins where there is none.
     Raises `ExperimentError`, `ComponentError`, `BundleError`, `AudioError` or `TrainingError`.
     """
-    folder = Path(output) if output is not None else Path("runs") / experiment.name
+    folder = Path(output) if output is not None else folder_named(Path("runs"), experiment.name)
     if (folder / CHECKPOINT_NAME).exists() and not resume:
         raise ExperimentError(
             f"{folder}: holds a run already; go on with --resume or name another folder"

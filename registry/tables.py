@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from selfremaster.core.asides import prints_beside
 from selfremaster.core.components import KINDS, NAME_PATTERN, ComponentInfo, hint
-from selfremaster.core.errors import ComponentError, one_line
+from selfremaster.core.errors import STOPS, ComponentError, one_line
 
 BUILTIN = "selfremaster"
 """The name under which the toolkit owns its own parts."""
@@ -104,8 +105,11 @@ def load_class(entry: Entry) -> type[Any]:
     """Import the class of a part; raises `ComponentError` naming the plugin when that fails."""
     module_name, _, attribute = entry.target.partition(":")
     try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except (Exception, SystemExit) as error:
+        with prints_beside():
+            found = getattr(importlib.import_module(module_name), attribute)
+    except STOPS:
+        raise
+    except BaseException as error:
         raise ComponentError(
             f"{entry.kind} {entry.name!r} of {entry.owner} cannot be imported: {one_line(error)}"
         ) from error
@@ -125,10 +129,13 @@ def info(entry: Entry) -> ComponentInfo:
 def _summary(target: str) -> str:
     module_name, _, attribute = target.partition(":")
     try:
-        spec = importlib.util.find_spec(module_name)
+        with prints_beside():
+            spec = importlib.util.find_spec(module_name)
         source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
         body = ast.parse(source).body
-    except (Exception, SystemExit):  # the packages around a module are imported to find it
+    except STOPS:
+        raise
+    except BaseException:  # the packages around a module are imported to find it
         return ""
     for node in body:
         if isinstance(node, ast.ClassDef) and node.name == attribute:

@@ -158,8 +158,9 @@ def test_every_result_is_told_in_order_and_a_failure_stops_nobody(tmp_path: Path
     results = list(degrade_files(planned, [ending("raise")], processes=2))
     assert [result.source.stem for result in results] == ["0", "1", "2", "3", "4", "5"]
     (failure,) = (result for result in results if isinstance(result, jobs.Failure))
-    assert failure.reason.endswith("3.wav: internal error: TwoWordsError: out of order")
-    assert str(failure.error) == "TwoWordsError: out of order"
+    told = "degradation Ending of tests.ending raises TwoWordsError: out of order; "
+    assert failure.reason.startswith(told)
+    assert str(failure.error) == failure.reason
     assert left_behind(tmp_path / "out") == [
         f"{number}{suffix}" for number in (0, 1, 2, 4, 5) for suffix in (".json", ".wav")
     ]

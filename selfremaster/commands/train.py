@@ -71,10 +71,11 @@ def train(
     hush_libraries()
     from selfremaster.core.checkpoints import checkpoint_step
     from selfremaster.core.experiments import Experiment
+    from selfremaster.core.files import folder_named
     from selfremaster.registry import runs
 
     wanted = Experiment.from_file(experiment, settings or ())
-    folder = output or Path("runs") / wanted.name
+    folder = output or folder_named(Path("runs"), wanted.name)
     if resume and checkpoint_step(folder) is None and not quiet:
         note(f"{folder}: no checkpoint to go on from; beginning")
     with progress(quiet, "training", wanted.train.steps) as bar:
