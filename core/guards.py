@@ -29,6 +29,7 @@ from selfremaster.core.interfaces import (
 Made = TypeVar("Made")
 
 BUILTIN = "selfremaster"
+WORD_BYTES = 8
 FULL = "allocate memory"  # in what torch says of a full memory
 ADVICE = "try `selfremaster check`, or leave the plugin out"
 
@@ -44,7 +45,8 @@ def log_mel(features: Features, wave: Tensor) -> Tensor:
 
 def completed(features: Features, predicted: Tensor, wave: Tensor) -> Tensor:
     """A prediction with the source rows of the degraded wave before it."""
-    if torch.is_grad_enabled():
+    trivial = not features.source_channels and _unchanged(features, "complete")
+    if torch.is_grad_enabled() or trivial:
         return features.complete(predicted, wave)
     made = called(features, features.complete, predicted, wave)
     shape = (len(wave), features.channels, predicted.shape[-1])
@@ -168,7 +170,7 @@ def checked(part: Component, made: Any, shape: tuple[int, ...], like: Tensor, wh
     mixed = torch.is_autocast_enabled(like.device.type)
     if made.dtype != like.dtype and not (mixed and made.is_floating_point()):
         raise wrong(part, f"gives {what} of {made.dtype}, not {like.dtype}")
-    if not torch.isfinite(made).all():
+    if not made.sum().isfinite() and not made.isfinite().all():  # the sum is had much sooner
         count = int((~torch.isfinite(made)).sum())
         raise wrong(part, f"gives {what} in which {count} numbers are not finite")
     return made
@@ -195,6 +197,12 @@ def _named(part: Component, error: BaseException) -> BaseException:
     return wrong(part, f"raises {one_line(error)}")
 
 
+def _unchanged(features: Features, method: str) -> bool:
+    """Whether a method is that of the base class."""
+    own = vars(features).get(method) or getattr(type(features), method)
+    return own is getattr(Features, method)
+
+
 def _is_ours(part: Component) -> bool:
     """Whether its errors are in words of ours, which need no name before them."""
     origin = getattr(part, "origin", "")
@@ -211,6 +219,11 @@ def _same(tensor: Tensor, kept: Tensor) -> bool:
     """Whether all numbers are the same, those that are none included."""
     if tensor.shape != kept.shape:
         return False
+    begins = tensor.storage_offset() * tensor.element_size()
+    in_words = not begins % WORD_BYTES and not tensor.nbytes % WORD_BYTES
+    if in_words and tensor.is_contiguous() and kept.is_contiguous():
+        flat, before = tensor.view(-1), kept.view(-1)
+        return torch.equal(flat.view(torch.int64), before.view(torch.int64))  # twice as fast
     return torch.equal(tensor, kept) or bool(
         torch.isclose(tensor, kept, rtol=0, atol=0, equal_nan=True).all()
     )

@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         note(f"interrupted; {stop}" if str(stop) else "interrupted")
         return INTERRUPTED
-    except Exception as error:
+    except BaseException as error:  # a stranger's part may try to end the process
         if debug:
             traceback.print_exception(error)
         note(_message(error))
@@ -127,7 +127,7 @@ def _run(words: list[str]) -> int:
     return 0
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     """One line on what was wrong."""
     if hasattr(error, "format_message"):  # typer's own: an option that there is not, and the like
         return f"error: {_usage(error)}"

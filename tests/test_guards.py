@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from selfremaster import cli
 from selfremaster.core import guards
 from selfremaster.core.degrading import Step, degrade
 from selfremaster.core.errors import AudioError, ComponentError, one_line
@@ -297,6 +298,18 @@ def test_samples_that_are_no_numbers_are_not_taken_for_a_change() -> None:
     assert guards.called(part, lambda given: given.sum(), wave).isnan()
 
 
+@pytest.mark.parametrize("samples", [1, 2, 7, 8])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])
+def test_a_change_anywhere_is_seen(samples: int, dtype: torch.dtype) -> None:
+    part = Spoiling(ComponentConfig())
+    rows = torch.zeros(3, samples, dtype=dtype)
+    for given in (*rows, *rows.T, rows, rows.T, rows[1, 0]):
+        assert guards.called(part, lambda tensor: 1, given) == 1
+        with pytest.raises(ComponentError, match="in place"):
+            guards.called(part, lambda tensor: tensor.fill_(1), given)
+        assert not rows.any()
+
+
 def test_built_parts_know_where_they_come_from() -> None:
     assert build("vocoder", "griffin-lim").origin == "vocoder 'griffin-lim' of selfremaster"
     assert guards.name_of(Spoiling(ComponentConfig())) == (
@@ -518,3 +531,12 @@ def test_a_file_that_a_part_goes_wrong_with_has_failed_and_the_others_are_done(
     assert f"{tmp_path}/in/b.wav: vocoder 'odd' of odd-parts 1.0 {words}; " in failed["reason"]
     assert left_behind(tmp_path / "out") == ["a.wav", "c.wav"]
     assert "error: 1 of 3 files failed, the others are done" in told.err
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), OddError("odd"), MuteError()])
+def test_whatever_ends_a_command_is_one_line(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_run", raising(error))
+    told = run("list").error
+    assert told.startswith(f"internal error: {type(error).__name__}")
