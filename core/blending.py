@@ -15,38 +15,18 @@ TINY = 1e-8  # full scale = 1: what is as good as nothing
 FURTHEST = 1000.0  # 60 dB, up or down
 
 
-def same_polarity(wave: Tensor, like: Tensor) -> Tensor:
-    """Turn the channels of a wave over that are the other way up than those of another.
-
-    What a channel module learns by magnitudes alone may come out upside down, which nobody hears
-    until it is mixed with the sound that it was made from.
-
-    Shape: (channels, samples) both.
-
-    >>> same_polarity(torch.tensor([[-1.0, 2.0]]), torch.tensor([[1.0, -1.0]])).tolist()
-    [[1.0, -2.0]]
-    """
-    turned = (wave * like).sum(dim=-1, keepdim=True) < 0
-    return torch.where(turned, -wave, wave)
-
-
-def blend(wave: Tensor, effect: Tensor, strength: float, sample_rate: int) -> Tensor:
+def blend_blocks(
+    pairs: Iterable[tuple[Tensor, Tensor]], strength: float, sample_rate: int
+) -> Iterator[Tensor]:
     """Go so far from a wave to its version under an effect, in every bin of every frame.
 
     Magnitudes go in dB, up to 60 of them either way, and phases the shorter way round; strength 0
     is the wave, 1 the effect, and beyond 1 only magnitudes go on. A sum of the two waves would have
     notches where their phases differ.
 
-    Shape: (channels, samples) both -> (channels, samples), float32; rate in Hz.
+    Shape: pairs of blocks (channels, samples), side by side -> blocks as long in all, float32; rate
+    in Hz.
     """
-    blended = [*blend_blocks([(wave.float(), effect.float())], strength, sample_rate)]
-    return torch.cat(blended, dim=-1)
-
-
-def blend_blocks(
-    pairs: Iterable[tuple[Tensor, Tensor]], strength: float, sample_rate: int
-) -> Iterator[Tensor]:
-    """The same for a wave and its version that come in blocks, side by side."""
     size = max(4 * round(FRAME_SECONDS * sample_rate / 4), 16)
 
     def between(pair: Tensor) -> Tensor:

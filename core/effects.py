@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,6 +13,7 @@ from torch.nn import functional
 from selfremaster.core.blending import blend_blocks
 from selfremaster.core.chunks import stream_in_chunks
 from selfremaster.core.levels import check_rates, peak_gain, resampled_length
+from selfremaster.core.memory import give_back
 from selfremaster.core.metering import LevelMeter, gains_between
 from selfremaster.core.streaming import (
     Altered,
@@ -33,6 +34,7 @@ PIECE_GRIDS = 8
 MOST_GRIDS = 4  # that a grid of whole hops may be wide
 SILENCE = 1e-6  # of the peak: quieter than half a step of 16 bits at -26 dB of full scale
 SILENCE_SECONDS = 0.01
+MANY_SAMPLES = 1 << 18  # of a piece: with less, little memory comes and goes
 ANTI_PHASE = -0.5
 
 
@@ -53,6 +55,27 @@ class Sent(NamedTuple):
     softer_db: float  # than the one that was sent, where its peaks would not have fitted
 
 
+class Effect(NamedTuple):
+    """What can be put onto sounds: for a rate, a function and what it works at."""
+
+    at: Callable[[int], tuple[Callable[[Tensor], Tensor], Frame]]
+
+    def sent(
+        self, sound: Sound, strength: float, folder: Path | None = None
+    ) -> AbstractContextManager["Sent"]:
+        """The sound under the effect, each channel by itself, as `sent_through` gives it."""
+        function, frame = self.at(sound.sample_rate)
+        return sent_through(
+            function,
+            sound,
+            frame,
+            channels="independent",
+            strength=strength,
+            upright=True,
+            folder=folder,
+        )
+
+
 @contextmanager
 def sent_through(
     function: Callable[[Tensor], Tensor],
@@ -61,6 +84,7 @@ def sent_through(
     *,
     channels: Channels = "linked",
     strength: float = 1.0,
+    upright: bool = False,
     wanted_lufs: float | None = None,
     folder: Path | None = None,
 ) -> Iterator[Sent]:
@@ -73,8 +97,9 @@ def sent_through(
 
     ``channels``: ``linked`` ones get one gain, ``independent`` ones have each its own loudness, and
     ``mono`` sends their mean, which comes back as one; their difference where they are in
-    anti-phase. ``strength`` goes from the sound, 0, to what comes back, 1, as `blend` does.
-    ``wanted_lufs`` is a loudness to give it instead of its own.
+    anti-phase. ``strength`` goes from the sound, 0, to what comes back, 1, as `blend_blocks` does.
+    What came out upside down is turned over before it is mixed, or always where it is to come back
+    ``upright``. ``wanted_lufs`` is a loudness to give it instead of its own.
 
     The function is given (channels, samples) and keeps the shape. What it gives for a sample may
     hang on three seconds around it; what reaches further is faded from piece to piece. Raises
@@ -93,6 +118,8 @@ def sent_through(
 
     def work(piece: Tensor) -> Tensor:
         made = function(piece.to(frame.device)).float().cpu()
+        if piece.shape[-1] >= MANY_SAMPLES:
+            give_back()
         return made * _sounding(piece, SILENCE * loudest, frame.sample_rate)
 
     heard = (block * gain for block in Resampled(sound, frame.sample_rate).blocks())
@@ -101,9 +128,11 @@ def sent_through(
     with ExitStack() as stack:
         kept = stack.enter_context(Spool(sound.sample_rate, sound.channels, folder))
         result = _levelled(back, kept, before, wanted_lufs)
+        if upright or strength != 1:
+            result = result._replace(sound=_same_way_up(sound, result.sound))
         if strength != 1:
             mixed = stack.enter_context(Spool(sound.sample_rate, sound.channels, folder))
-            pairs = side_by_side(sound, _same_way_up(sound, result.sound))
+            pairs = side_by_side(sound, result.sound)
             blended = blend_blocks(pairs, strength, sound.sample_rate)
             result = _levelled(blended, mixed, before, wanted_lufs)
         yield result

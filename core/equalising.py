@@ -5,13 +5,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from selfremaster.core import audio, jobs
+from selfremaster.core.effects import Effect, Frame
 from selfremaster.core.errors import AudioError, ComponentError
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.levels import resample
-from selfremaster.core.metering import match_level
 from selfremaster.core.profiles import Source, SpectralProfile, describe_source
 from selfremaster.core.spectra import (
     DEFAULT_SIZE,
@@ -20,6 +21,7 @@ from selfremaster.core.spectra import (
     add_levels,
     apply_gain,
     finish_levels,
+    hop_of,
     mean_ratio,
     ratio_of_pair,
 )
@@ -127,7 +129,7 @@ def make_published_gain(
     return SpectralProfile.of(gain, "gain", named, sources, clean, form="published")
 
 
-def equaliser(profile: SpectralProfile) -> Callable[[Tensor, int], Tensor]:
+def equaliser(profile: SpectralProfile) -> Effect:
     """What multiplies the spectrum of waves by the gain of a profile and keeps their level."""
     if profile.quantity != "gain":
         raise ComponentError(
@@ -139,9 +141,10 @@ def equaliser(profile: SpectralProfile) -> Callable[[Tensor, int], Tensor]:
     )  # the level is that of the wave anyway
     gain = Spectrum(values, profile.sample_rate)
 
-    def equalise(wave: Tensor, sample_rate: int) -> Tensor:
-        rows = wave.reshape(-1, wave.shape[-1])
-        filtered = apply_gain(rows, sample_rate, gain).to(rows)
-        return match_level(filtered, rows, sample_rate).reshape(wave.shape)
+    def at(sample_rate: int) -> tuple[Callable[[Tensor], Tensor], Frame]:
+        def equalise(piece: Tensor) -> Tensor:
+            return apply_gain(piece, sample_rate, gain)
 
-    return equalise
+        return equalise, Frame(sample_rate, hop_of(sample_rate, gain), 0.0, torch.device("cpu"))
+
+    return Effect(at)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from selfremaster.core import guards
 from selfremaster.core.effects import CHANNELS, Channels, Frame, Sent, sent_through
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, Features, Vocoder
@@ -73,14 +74,28 @@ class Model(nn.Module):
         tensors = [*self.parameters(), *self.buffers()]
         return tensors[0].device if tensors else torch.device("cpu")
 
+    @property
+    def frame(self) -> Frame:
+        """What the parts work at."""
+        return Frame(self.sample_rate, self.features.hop_samples, self.peak_db, self.device)
+
+    def inferring(self, function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The function without gradients, and with all parts as they are once they have learned."""
+
+        def infer(piece: Tensor) -> Tensor:
+            arithmetic = computing(self.precision, self.device)
+            with torch.inference_mode(), evaluating(self), arithmetic:
+                return function(piece)
+
+        return infer
+
     def analyse(self, wave: Tensor) -> AnalysisOutput:
         """What the analysis module hears in degraded waves (batch, samples) at the model's rate."""
-        output: AnalysisOutput = self._analysis_module()(self.features.log_mel(wave))
-        return output
+        return guards.analysed(self._analysis_module(), guards.log_mel(self.features, wave))
 
     def predict(self, wave: Tensor) -> Tensor:
         """The clean speech features that the analysis module hears, without channel features."""
-        return self._analysis_module().predict(self.features.log_mel(wave))
+        return guards.predicted(self._analysis_module(), guards.log_mel(self.features, wave))
 
     def source(self, batch: Mapping[str, Tensor], stream: str) -> Tensor:
         """The source rows of a stream's waves: those in the batch, or computed now."""
@@ -111,16 +126,15 @@ class Model(nn.Module):
         """Clean waves with the sound of recordings, (batch, samples) at the model's rate."""
         if self.channel is None:
             raise BundleError("this model has no channel module to put the sound of a recording on")
-        damaged: Tensor = self.channel(wave, channel_features)
-        return damaged
+        return guards.put_on(self.channel, wave, channel_features)
 
     def restore_segment(self, wave: Tensor, linked: bool = False) -> Tensor:
         """Restore degraded waves at the model's rate and level, (batch, samples) -> the same.
 
         ``linked`` ones are the channels of one recording, and changed alike.
         """
-        log_mel = self.features.log_mel(wave)
-        predicted = self._analysis_module().predict(log_mel)
+        log_mel = guards.log_mel(self.features, wave)
+        predicted = guards.predicted(self._analysis_module(), log_mel)
         if linked and len(wave) > 1:
             predicted = self._alike(log_mel, predicted)
         rows = zip(
@@ -128,7 +142,7 @@ class Model(nn.Module):
         )
         return torch.cat(
             [
-                self.speak(self.features.complete(row, heard), heard, self.output)
+                self.speak(guards.completed(self.features, row, heard), heard, self.output)
                 for row, heard in rows
             ]
         )
@@ -158,7 +172,7 @@ class Model(nn.Module):
         given = [speech, source]
         if speaker.needs_filling:
             given.append(self.speak(speech, source))
-        return fit_length(speaker(*given), source.shape[-1])
+        return fit_length(guards.spoken(speaker, given), source.shape[-1])
 
     def sent(
         self,
@@ -171,17 +185,10 @@ class Model(nn.Module):
         folder: Path | None = None,
     ) -> AbstractContextManager[Sent]:
         """A sound of any length after the function, as `effects.sent_through` gives it."""
-        frame = Frame(self.sample_rate, self.features.hop_samples, self.peak_db, self.device)
-
-        def infer(piece: Tensor) -> Tensor:
-            arithmetic = computing(self.precision, self.device)
-            with torch.inference_mode(), evaluating(self), arithmetic:
-                return function(piece)
-
         return sent_through(
-            infer,
+            self.inferring(function),
             sound,
-            frame,
+            self.frame,
             channels=channels,
             strength=strength,
             wanted_lufs=wanted_lufs,

@@ -10,23 +10,22 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from selfremaster.core import audio, jobs, transferring
+from selfremaster.core import audio, guards, jobs, transferring
 from selfremaster.core.content import Second, measure_content
 from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
 from selfremaster.core.effects import ANTI_PHASE, Channels
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
-from selfremaster.core.files import nearest_folder, write_atomically
-from selfremaster.core.formats import FORMATS, AudioInfo
+from selfremaster.core.files import write_atomically
+from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
+from selfremaster.core.keeping import folder_for, keep, naming
 from selfremaster.core.models import Model, check_channels, check_dry_wet
 from selfremaster.core.profiles import ChannelProfile
-from selfremaster.core.streaming import Filed, Resampled, Sound, beginning
-from selfremaster.core.tags import read_tags
+from selfremaster.core.streaming import Filed, Sound, beginning
 
 PICTURE_SUFFIX = ".png"
 LONGEST_PICTURE_SECONDS = 60.0
-MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
 LEAST_TOLD_DB = 0.1
 
 
@@ -153,7 +152,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
     reference = _reference(wanted.references.get(job.source), info.sample_rate)
     recording = Filed(job.source, info, form.strict, form.repair)
     started = time.monotonic()
-    with _naming(job), _restored(model, recording, form, job.target) as (sound, notes):
+    with naming(job), _restored(model, recording, form, job) as (sound, notes):
         took_seconds = time.monotonic() - started
         heard = _hear(model, wanted, job, recording, sound, reference)
         picture = job.beside(PICTURE_SUFFIX) if wanted.pictures else None
@@ -169,7 +168,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
                 written = stack.enter_context(write_atomically(place))
                 audio.write(written, heard.redegraded, info.sample_rate, like=info)
             started = time.monotonic()
-            _write(job, sound, form, info)
+            keep(job, sound, info, form.sample_rate, form.subtype)
             took_seconds += time.monotonic() - started
     return Restored(
         job.source,
@@ -188,32 +187,20 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
 
 
 @contextmanager
-def _naming(job: Job) -> Iterator[None]:
-    """Say of which file an error is."""
-    try:
-        yield
-    except (AudioError, ComponentError) as error:
-        if str(job.source) in str(error) or str(job.target) in str(error):
-            raise
-        raise type(error)(f"{job.source}: {error}") from None
-
-
-@contextmanager
 def _restored(
-    model: Model, recording: Sound, form: Form, target: Path
+    model: Model, recording: Sound, form: Form, job: Job
 ) -> Iterator[tuple[Sound, tuple[str, ...]]]:
     """The restored sound at the recording's rate, and what is to be said of it."""
     if form.strength == 0 and form.channels != "mono" and form.wanted_lufs is None:
         yield recording, ()
         return
-    values = recording.samples * recording.channels
     with model.sent(
         partial(model.restore_segment, linked=form.channels == "linked"),
         recording,
         channels=form.channels,
         strength=form.strength,
         wanted_lufs=form.wanted_lufs,
-        folder=nearest_folder(target.parent) if values > MOST_VALUES_HELD else None,
+        folder=folder_for(recording, job),
     ) as sent:
         notes = []
         if sent.softer_db > LEAST_TOLD_DB:
@@ -224,22 +211,6 @@ def _restored(
                 "all but vanish in mono; --channels mono turns one over"
             )
         yield sent.sound, tuple(notes)
-
-
-def _write(job: Job, sound: Sound, form: Form, info: AudioInfo) -> None:
-    tags = read_tags(job.source)
-    if form.sample_rate is not None and form.sample_rate != sound.sample_rate:
-        sound, tags = Resampled(sound, form.sample_rate), tags.at_another_rate()
-    audio.write_blocks(
-        job.target,
-        sound.blocks(),
-        sound.sample_rate,
-        sound.channels,
-        sound.samples,
-        info,
-        form.subtype,
-        tags,
-    )
 
 
 class _Heard(NamedTuple):
@@ -293,8 +264,8 @@ def measure(
     numbers: dict[str, float] = {}
     for metric in metrics:
         for channel, estimate in enumerate(wave):
-            told = metric.compute(
-                estimate, sample_rate, None if reference is None else reference[channel]
+            told = guards.measured(
+                metric, estimate, sample_rate, None if reference is None else reference[channel]
             )
             for name, number in told.items():
                 numbers[name] = numbers.get(name, 0.0) + number / len(wave)

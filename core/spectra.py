@@ -222,6 +222,15 @@ def mean_ratio(ratios: Sequence[Tensor], sample_rate: int) -> Spectrum:
     return Spectrum(20 * curve.clamp(min=10 ** (NOTHING_DB / 20)).log10(), sample_rate)
 
 
+def hop_of(sample_rate: int, gain: Spectrum) -> int:
+    """The hop of the frames that a gain is put onto, in samples: a quarter of them.
+
+    >>> hop_of(44100, Spectrum(torch.zeros(513), 22050))
+    512
+    """
+    return max(round(gain.size * sample_rate / gain.sample_rate / 4), 4)
+
+
 def apply_gain(wave: Tensor, sample_rate: int, gain: Spectrum) -> Tensor:
     """Multiply the spectrum of a wave by a gain, frame by frame; nothing is delayed.
 
@@ -229,8 +238,8 @@ def apply_gain(wave: Tensor, sample_rate: int, gain: Spectrum) -> Tensor:
 
     Shape: (channels, samples) -> (channels, samples), float32, rate in Hz.
     """
-    size = max(2 * round(gain.size * sample_rate / gain.sample_rate / 2), 16)
-    hop_samples = size // 4
+    hop_samples = hop_of(sample_rate, gain)
+    size = 4 * hop_samples
     curve = 10 ** (gain.at(frequencies(sample_rate, size)) / 20)
     factors = curve.float().to(wave.device)[:, None]
 

@@ -3,8 +3,9 @@
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,16 +14,17 @@ import torch
 from torch import Tensor
 
 from selfremaster.core import audio, jobs
-from selfremaster.core.blending import blend, same_polarity
 from selfremaster.core.bundles import fold
+from selfremaster.core.effects import Effect
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Channel
 from selfremaster.core.jobs import Failure, Job
+from selfremaster.core.keeping import folder_for, keep, naming
 from selfremaster.core.levels import normalise_peak, resample
-from selfremaster.core.metering import match_level
 from selfremaster.core.models import Model, Wave, check_wave, evaluating
 from selfremaster.core.profiles import ChannelProfile, ModelIdentity, Source, describe_source
 from selfremaster.core.signals import fit_length
+from selfremaster.core.streaming import Filed, Held, beginning
 from selfremaster.core.tensorfiles import content_hash
 
 CHUNK_SECONDS = 2.0  # as long as the segments that the published analysis learned on
@@ -225,11 +227,10 @@ def redegrade(
     return model.through(explain, wave, sample_rate)
 
 
-def channel_of(model: Model, profile: ChannelProfile) -> Callable[[Wave, int], Wave]:
-    """What sends waves of any rate through the channel module, for `put_on`."""
-    return lambda wave, sample_rate: model.through(
-        lambda heard: colour(model, heard, profile.features), wave, sample_rate
-    )
+def channel_of(model: Model, profile: ChannelProfile) -> Effect:
+    """What sends sounds of any rate and length through the channel module."""
+    work = model.inferring(partial(colour, model, channel_features=profile.features))
+    return Effect(lambda _: (work, model.frame))
 
 
 def colour(model: Model, wave: Tensor, channel_features: Tensor) -> Tensor:
@@ -241,47 +242,41 @@ def colour(model: Model, wave: Tensor, channel_features: Tensor) -> Tensor:
     return fit_length(model.degrade(wave, features), wave.shape[-1])
 
 
-def put_on(
-    effect: Callable[[Wave, int], Wave], wave: Wave, sample_rate: int, strength: float = 1.0
-) -> Wave:
+def put_on(effect: Effect, wave: Wave, sample_rate: int, strength: float = 1.0) -> Wave:
     """A wave under an effect, as strongly as wanted, at the wave's own level and the same way up.
 
     Strength 0 is the wave itself to the last bit, 1 the effect, more than 1 exaggerates.
     """
     check_strength(strength)
-    given = check_wave(wave)
-    if strength == 0:
-        return wave.copy() if isinstance(wave, np.ndarray) else wave.clone()
-    coloured = check_wave(effect(wave, sample_rate))
-    wide = torch.promote_types(given.dtype, torch.float32)
-    rows, full = (one.reshape(-1, given.shape[-1]).to(wide) for one in (given, coloured))
-    full = same_polarity(full, rows)
-    if strength != 1:
-        full = match_level(blend(rows, full, strength, sample_rate).to(wide), rows, sample_rate)
-    result = full.reshape(given.shape)
+    made = _put_on(effect, check_wave(wave), sample_rate, strength)
     if isinstance(wave, np.ndarray):
-        return result.cpu().numpy().astype(wave.dtype)
-    return result.to(wave)
+        return made.cpu().numpy().astype(wave.dtype)
+    return made.to(wave)
+
+
+def _put_on(effect: Effect, given: Tensor, sample_rate: int, strength: float) -> Tensor:
+    if strength == 0:
+        return given.clone()
+    sound = Held(given.reshape(-1, given.shape[-1]).float().cpu(), sample_rate)
+    with effect.sent(sound, strength) as sent:
+        return beginning(sent.sound).reshape(given.shape)
 
 
 def transfer_files(
-    planned: Sequence[Job], effect: Callable[[Tensor, int], Tensor], strength: float = 1.0
+    planned: Sequence[Job], effect: Effect, strength: float = 1.0
 ) -> Iterator[Transferred | Failure]:
     """Put an effect onto one file after another, and give what came of each.
 
-    A result has the rate, channels, length, level and kind of samples of its recording.
+    A result has the rate, channels, length, level, tags and kind of samples of its recording.
     """
     check_strength(strength)
 
     def work(job: Job) -> Transferred:
-        info = audio.inspect(job.source)
         started = time.monotonic()
-        recording, sample_rate = audio.read(job.source)
-        try:
-            made = put_on(effect, recording, sample_rate, strength)
-        except (AudioError, ComponentError) as error:
-            raise type(error)(f"{job.source}: {error}") from None
-        audio.write(job.target, made, sample_rate, like=info)
+        info = audio.inspect(job.source)
+        recording = Filed(job.source, info)
+        with naming(job), effect.sent(recording, strength, folder_for(recording, job)) as sent:
+            keep(job, recording if strength == 0 else sent.sound, info)
         return Transferred(job.source, job.target, info.seconds, time.monotonic() - started)
 
     return jobs.run(planned, work)

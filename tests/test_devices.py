@@ -17,6 +17,7 @@ from selfremaster.core.interfaces import AdversarialLoss, ComponentConfig, Quali
 from selfremaster.core.profiles import SpectralProfile
 from selfremaster.core.promises.inputs import RATE_HZ, noise, speech_like
 from selfremaster.core.spectra import paired_gain
+from selfremaster.core.transferring import put_on
 from selfremaster.plugins.degradations.eras import ERAS
 from selfremaster.plugins.losses.perceptual import Perceptual, PerceptualConfig
 from selfremaster.registry.assembling import assemble
@@ -182,7 +183,7 @@ def test_the_sound_of_a_recording_is_taken_and_put_on_where_a_model_is(
 def test_a_filter_is_put_onto_waves_where_they_are(device: torch.device) -> None:
     wave = tiny.speech_like(0.2, 1).to(device)
     gain = paired_gain([(0.5 * wave, wave)], tiny.RATE)
-    made = equaliser(SpectralProfile.of(gain, "gain"))(wave, tiny.RATE)
+    made = put_on(equaliser(SpectralProfile.of(gain, "gain")), wave, tiny.RATE)
     assert moved_apart(device, made) == []
 
 

@@ -18,6 +18,7 @@ from selfremaster.core.loudness import integrated_loudness
 from selfremaster.core.profiles import SpectralProfile
 from selfremaster.core.promises import check
 from selfremaster.core.spectra import Spectrum
+from selfremaster.core.transferring import put_on
 from tests.cli import SPEECH, write_tone
 from tests.strategies import seeds, waves
 
@@ -218,7 +219,7 @@ def test_transfer_by_filter_brings_speech_near_the_recordings() -> None:
         for sounds in (tapes, other)
     )
     effect = equalising.equaliser(level.against(spoken))
-    made = [(effect(wave, rate), rate) for wave, rate in clean]
+    made = [(put_on(effect, wave, rate), rate) for wave, rate in clean]
     truth = [(filtered(wave), rate) for wave, rate in clean]
     assert spectra.ltas_distance(clean, truth) > 5
     assert spectra.ltas_distance(made, truth) < 1
@@ -301,7 +302,7 @@ def test_pairs_of_other_rates_are_brought_to_one(tmp_path: Path) -> None:
 def test_a_tiny_gain_mutes_no_soft_wave() -> None:
     flat = Spectrum(torch.full((513,), -200.0, dtype=torch.float64), RATE)
     wave = 1e-4 * noise(0.2, 1)
-    made = equalising.equaliser(SpectralProfile.of(flat, "gain"))(wave, RATE)
+    made = put_on(equalising.equaliser(SpectralProfile.of(flat, "gain")), wave, RATE)
     assert torch.allclose(made, wave, atol=1e-7)
 
 

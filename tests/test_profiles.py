@@ -25,6 +25,7 @@ from selfremaster.core.profiles import (
     load_profile,
 )
 from selfremaster.core.tensorfiles import write_tensors
+from selfremaster.core.transferring import put_on
 from tests.cli import left_behind, tone, write_tone
 
 MODEL = ModelIdentity(name="tapes", sha256="a" * 64)
@@ -234,7 +235,7 @@ def test_the_largest_values_stay_finite_in_float32() -> None:
     assert ChannelProfile.mix([channel(largest), channel(largest)], [0.3, 0.6]).features.isfinite()
     wave = tone(3000, level=0.1)
     for values in ([300.0] * 9, [-300.0] * 8 + [300.0]):
-        made = equaliser(spectral(values=values))(wave, 8000)
+        made = put_on(equaliser(spectral(values=values)), wave, 8000)
         assert torch.isfinite(made).all()
         assert made.any()
 

@@ -12,13 +12,14 @@ from torch import Tensor
 
 import selfremaster as sr
 from selfremaster.core import transferring
+from selfremaster.core.effects import Effect, Frame
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import AnalysisOutput, Analyzer, Channel, ComponentConfig
 from selfremaster.core.levels import rms_db
 from selfremaster.core.loudness import integrated_loudness
 from selfremaster.core.metering import match_level
-from selfremaster.core.models import Model, check_wave
+from selfremaster.core.models import Model
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.promises.inputs import noise
 from selfremaster.registry.assembling import assemble
@@ -144,19 +145,18 @@ def loss_db(wave: Tensor, made: Tensor) -> float:
 def test_the_more_strength_the_more_of_the_effect_whatever_its_polarity(polarity: int) -> None:
     wave = noise(1, 3 * RATE, seed=4)
 
-    def muffle(given: Any, sample_rate: int) -> Any:
-        rows = check_wave(given)
-        softened = 0.5 * rows + 0.25 * (rows.roll(1, -1) + rows.roll(-1, -1))
-        return polarity * match_level(softened, rows, sample_rate)
+    def muffle(rows: Tensor) -> Tensor:
+        return polarity * (0.5 * rows + 0.25 * (rows.roll(1, -1) + rows.roll(-1, -1)))
 
+    effect = Effect(lambda rate: (muffle, Frame(rate, 1, -3.0, wave.device)))
     lost = [
-        loss_db(wave, transferring.put_on(muffle, wave, RATE, strength))
+        loss_db(wave, transferring.put_on(effect, wave, RATE, strength))
         for strength in (0.25, 0.5, 0.75, 1.0, 1.5)
     ]
     assert lost == sorted(lost)
     assert lost[1] == pytest.approx(lost[3] / 2, rel=0.1)
     for strength in (0.5, 1.0, 1.5):
-        made = transferring.put_on(muffle, wave, RATE, strength)
+        made = transferring.put_on(effect, wave, RATE, strength)
         assert float((made * wave).sum()) > 0
 
 

@@ -1,8 +1,8 @@
 """Audio effect transfer: clean speech gets the sound of recordings."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from selfremaster.core.components import ComponentConfig, ModelReference
 from selfremaster.core.corpora import entries_from
 from selfremaster.core.devices import choose_device
+from selfremaster.core.effects import Effect
 from selfremaster.core.equalising import (
     compare_files,
     equaliser,
@@ -32,7 +33,6 @@ from selfremaster.core.transferring import (
 )
 
 Done = TypeVar("Done")
-Effect = Callable[[Any, int], Any]
 MANIFEST = ".csv"
 
 

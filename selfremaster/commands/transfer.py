@@ -24,10 +24,9 @@ from selfremaster.commands.profile import (
 from selfremaster.commands.terminal import finish, say, say_json, work_through
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from torch import Tensor
-
+    from selfremaster.core.effects import Effect
     from selfremaster.core.jobs import Failure
     from selfremaster.core.profiles import ChannelProfile, Profile
     from selfremaster.core.transferring import Transferred
@@ -112,7 +111,7 @@ def transfer(
 
 def _take(
     way: Way, recording: Path, model: str | None, device: str, quiet: bool
-) -> tuple[Profile, Callable[[Tensor, int], Tensor]]:
+) -> tuple[Profile, Effect]:
     """The sound of recordings, taken now; one that cannot be heard stops everything."""
     from selfremaster.core import equalising, transferring
     from selfremaster.core.errors import ComponentError
@@ -182,9 +181,7 @@ def _refuse_way(sound: Profile, method: str | None, clean: Path | None, form: st
             raise ComponentError(f"{option} is for --from; a profile was compared when it was made")
 
 
-def _given(
-    sound: Profile, model: str | None, device: str
-) -> tuple[Profile, Callable[[Tensor, int], Tensor]]:
+def _given(sound: Profile, model: str | None, device: str) -> tuple[Profile, Effect]:
     """What puts a profile onto waves: the kind of profile says which method."""
     from selfremaster.core import equalising, transferring
     from selfremaster.core.profiles import SpectralProfile

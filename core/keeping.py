@@ -1,0 +1,59 @@
+"""Results as their recordings were kept: kind of file and samples, rate, texts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from selfremaster.core import audio
+from selfremaster.core.errors import AudioError, ComponentError
+from selfremaster.core.files import nearest_folder
+from selfremaster.core.formats import AudioInfo
+from selfremaster.core.jobs import Job
+from selfremaster.core.streaming import Resampled, Sound
+from selfremaster.core.tags import read_tags
+
+MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
+
+
+@contextmanager
+def naming(job: Job) -> Iterator[None]:
+    """Say of which file an error is."""
+    try:
+        yield
+    except (AudioError, ComponentError) as error:
+        if str(job.source) in str(error) or str(job.target) in str(error):
+            raise
+        raise type(error)(f"{job.source}: {error}") from None
+
+
+def folder_for(recording: Sound, job: Job) -> Path | None:
+    """Where a sound waits on its way into a file: beside the file, or in memory if it is short."""
+    if recording.samples * recording.channels <= MOST_VALUES_HELD:
+        return None
+    return nearest_folder(job.target.parent)
+
+
+def keep(
+    job: Job,
+    sound: Sound,
+    like: AudioInfo,
+    sample_rate: int | None = None,
+    subtype: str | None = None,
+) -> None:
+    """Write a result as its recording was kept, at another rate or as other samples if wanted.
+
+    Raises `AudioError` as `audio.write` does.
+    """
+    tags = read_tags(job.source)
+    if sample_rate is not None and sample_rate != sound.sample_rate:
+        sound, tags = Resampled(sound, sample_rate), tags.at_another_rate()
+    audio.write_blocks(
+        job.target,
+        sound.blocks(),
+        sound.sample_rate,
+        sound.channels,
+        sound.samples,
+        like,
+        subtype,
+        tags,
+    )
