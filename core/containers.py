@@ -13,9 +13,9 @@ from selfremaster.core.packages import require
 from selfremaster.core.sources import (
     BLOCK_SAMPLES,
     BLOCK_VALUES,
-    LONGEST_GAP_SECONDS,
     Block,
     check_rate,
+    may_be_silence,
     not_audio,
     nothing_in,
     truncated,
@@ -34,6 +34,7 @@ STATING = frozenset({"flv", "matroska", "mov", "tta", "wv"})
 JITTER_SECONDS = 0.1  # of time stamps, which some programs take from a clock
 LOST_JITTER_SECONDS = 0.005  # where something has just been lost
 TOLERANCE_SECONDS = 0.1  # of stated lengths, which may count what encoders put before and after
+LONGEST_SECONDS = 1e9  # of a gap that is thought about at all
 GAPS_NAMED = 3
 HEAD_BYTES = 1 << 16
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -153,6 +154,7 @@ class _Decoding:
         self._path = path
         self._sample_format = ""
         self._gaps: list[tuple[float, float]] = []
+        self._filled = 0  # samples, with silence
         self._just_lost = False
         self._next_seconds: float | None = None  # when the next frame should begin
         self._end_seconds = 0.0  # of all streams, films too
@@ -288,14 +290,16 @@ class _Decoding:
         elif self._next_seconds is not None:
             gap = start - self._next_seconds
         least = LOST_JITTER_SECONDS if self._just_lost else JITTER_SECONDS
-        gap = gap if least < gap <= LONGEST_GAP_SECONDS else 0.0
-        if gap and self._just_lost:
+        samples = round(min(gap, LONGEST_SECONDS) * self.rate) if gap > least else 0
+        if samples and self._just_lost:
             self.lost_seconds += gap
-        if gap:
-            self._gaps.append((start - gap, gap))
         self._just_lost = False
         self._next_seconds = start + frame.samples / self.rate
-        return round(gap * self.rate)
+        if not samples or not may_be_silence(samples, self._filled, self.rate, self.channels):
+            return 0
+        self._filled += samples
+        self._gaps.append((start - gap, gap))
+        return samples
 
 
 def _block(frame: Any) -> Block:

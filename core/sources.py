@@ -28,7 +28,8 @@ BLOCK_VALUES = 1 << 19  # samples of all channels; a header may claim a thousand
 STEP_SAMPLES = 1 << 12  # of packed sound; what is read at once is lost at once where it is damaged
 STREAMED_BYTES = 0x7FFF0000  # programs that write into a pipe declare this much, or more
 SAMPLES_UNKNOWN = 1 << 60
-LONGEST_GAP_SECONDS = 60.0
+LONGEST_GAP_SECONDS, LONGEST_GAPS_SECONDS = 60, 600  # one, and all of a file
+MOST_GAP_VALUES = 1 << 25  # of all channels and gaps: damage may claim any length
 LONGEST_PADDING = 4096  # samples that fill the last block of ADPCM and its like
 PACKED = frozenset({"FLAC", "OGG", "MP3"})
 PLAIN_BYTES = {name: bits // 8 for name, bits in BITS.items()} | {
@@ -80,6 +81,16 @@ def not_audio(path: Path, reason: str) -> AudioError:
 def nothing_in(path: Path) -> AudioError:
     """The error for a file without a single sample."""
     return AudioError(f"{path}: 0 samples of audio; nothing to restore")
+
+
+def may_be_silence(gap: int, before: int, rate: int, channels: int) -> bool:
+    """Whether a gap, in samples, is short enough to be filled, after so many that were."""
+    whole = gap + before
+    return (
+        gap <= LONGEST_GAP_SECONDS * rate
+        and whole <= LONGEST_GAPS_SECONDS * rate
+        and whole * channels <= MOST_GAP_VALUES
+    )
 
 
 def check_rate(path: Path, rate: int) -> None:
@@ -188,7 +199,8 @@ class Reading:
         if self._strict or self.file.format != "FLAC":
             return False
         step = STEP_SAMPLES
-        while step <= LONGEST_GAP_SECONDS * self.file.samplerate:
+        rate, channels = int(self.file.samplerate), int(self.file.channels)
+        while may_be_silence(step, self.lost_samples, rate, channels):
             if self._at + step >= self.file.frames:
                 return False
             self.file.close()  # a decoder that has lost its way finds no other
@@ -285,11 +297,20 @@ class SoundFile(Reading):
         return 0 if self.counts_anew else bytes_behind_wav(self._path)
 
     def _is_plain(self, size: int) -> bool:
-        """Whether the number of samples follows from the number of bytes."""
-        stored = PLAIN_BYTES.get(self.file.subtype)
-        if stored is None or self.file.format in PACKED:
+        """Whether the number of samples follows from the number of bytes, and the last is there."""
+        file = self.file
+        stored = PLAIN_BYTES.get(file.subtype)
+        if stored is None or file.format in PACKED:
             return False
-        return int(self.file.frames) * int(self.file.channels) * stored <= size
+        if not 0 < file.frames * file.channels * stored <= size:
+            return False
+        try:  # what comes before the sound, such as a tag, counts as sound in some files
+            file.seek(file.frames - 1)
+            is_there = len(file.read(1, dtype="float32")) == 1
+            file.seek(0)
+        except soundfile.SoundFileError:
+            return False
+        return is_there
 
 
 @lru_cache(maxsize=256)

@@ -4,12 +4,12 @@ Usage: python -m tests.odd_commands FOLDER WORK, which is a folder to write into
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
 
 from tests.cli import Outcome, run, write_tiny_bundle
+from tests.memory import peak_bytes
 from tests.odd_files import odd_files
 
 
@@ -40,9 +40,9 @@ def main(folder: Path, work: Path) -> None:
         "degrade": run("degrade", folder, "--output", work / "damaged", *damage, "--json"),
         "manifest": run("manifest", folder, "--output", work / "list.csv"),
     }
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes = {name: told(outcome) for name, outcome in found.items()}
-    (work / "told.json").write_text(json.dumps({"commands": outcomes, "peak_kib": peak_kib}))
+    written = {"commands": outcomes, "peak_bytes": peak_bytes()}
+    (work / "told.json").write_text(json.dumps(written))
 
 
 if __name__ == "__main__":
