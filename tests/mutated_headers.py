@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from selfremaster.benchmarks.machines import peak_memory_bytes
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
 from tests.encoded import RECIPES
-from tests.memory import peak_bytes
 from tests.odd_bytes import encoded, id3, mp3, sound, wav, without_xing
 from tests.odd_containers import track
 
@@ -111,7 +111,7 @@ def try_to_read(path: Path) -> bool:
 def read_all(first: int, last: int, report: Path) -> None:
     """Read a range of seeds in this process, and note before each one that it comes."""
     originals()
-    base = peak_bytes()
+    base = peak_memory_bytes()
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + 2 * MEMORY_CAP
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -127,7 +127,7 @@ def read_all(first: int, last: int, report: Path) -> None:
             except Exception as error:  # which there must be none of
                 came["wrong"] = f"{type(error).__name__}: {error}"
             path.unlink()
-            lines.write(json.dumps({**came, "peak": peak_bytes() - base}) + "\n")
+            lines.write(json.dumps({**came, "peak": peak_memory_bytes() - base}) + "\n")
 
 
 def read_in_batches(first: int, last: int, batch: int = BATCH) -> Came:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from selfremaster.benchmarks.machines import peak_memory_bytes
 from tests.cli import Outcome, run, write_tiny_bundle
-from tests.memory import peak_bytes
 from tests.odd_files import odd_files
 
 
@@ -41,7 +41,7 @@ def main(folder: Path, work: Path) -> None:
         "manifest": run("manifest", folder, "--output", work / "list.csv"),
     }
     outcomes = {name: told(outcome) for name, outcome in found.items()}
-    written = {"commands": outcomes, "peak_bytes": peak_bytes()}
+    written = {"commands": outcomes, "peak_bytes": peak_memory_bytes()}
     (work / "told.json").write_text(json.dumps(written))
 
 
