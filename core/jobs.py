@@ -5,6 +5,7 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -63,6 +64,8 @@ def plan(
     overwrite: bool = False,
     beside: Sequence[str] = (),
     suffix: str | None = None,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
 ) -> list[Job]:
     """Find the sound files of the inputs and say where each result goes; nothing is written.
 
@@ -71,7 +74,9 @@ def plan(
     an output folder inside the input folder is no input. ``beside`` are suffixes of further files
     that are written next to each result. ``suffix`` is that of all results, otherwise they have
     those of their inputs, or .flac where nothing is written as an input is; the input's own suffix
-    stays before it where two results would share a name.
+    stays before it where two results would share a name. ``include`` and ``exclude`` are patterns
+    of the places of files in their folders, such as ``*.wav`` or ``1931/*``, in which a star stands
+    for any signs: one of the former must fit where there are any, and none of the latter.
 
     Raises `AudioError` for missing inputs, a result that would take the place of an input, one that
     exists unless ``overwrite``, and an output that cannot be a folder or be written into.
@@ -80,7 +85,7 @@ def plan(
     if not given:
         raise AudioError("no input; name sound files or folders")
     single = len(given) == 1 and not given[0].is_dir()
-    found = find_audio(given)
+    found = _chosen(find_audio(given), include, exclude)
     if single:
         source, place = found[0]
         targets = [(source, place, _single_target(source, output, suffix))]
@@ -164,6 +169,26 @@ def _attempt_apart(work: Callable[[Task], Done], task: Task) -> Done | Failure:
         except Exception:  # a stranger's, made of more than its words
             return replace(outcome, error=RuntimeError(one_line(outcome.error)))
     return outcome
+
+
+def _chosen(
+    found: Sequence[tuple[Path, Path]], include: Sequence[str], exclude: Sequence[str]
+) -> list[tuple[Path, Path]]:
+    def fits(place: Path, patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(place.as_posix(), pattern) for pattern in patterns)
+
+    chosen = [
+        (source, place)
+        for source, place in found
+        if (not include or fits(place, include)) and not fits(place, exclude)
+    ]
+    if not chosen:
+        told = ", ".join([*include, *(f"not {pattern}" for pattern in exclude)])
+        raise AudioError(
+            f"none of {len(found)} sound files fits ({told}), such as {found[0][1].as_posix()}; "
+            "change the patterns of --include and --exclude"
+        )
+    return chosen
 
 
 def _renamed(places: Sequence[Path], suffix: str | None) -> list[Path]:

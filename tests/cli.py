@@ -15,6 +15,7 @@ from selfremaster.cli import main
 from selfremaster.core import audio
 from selfremaster.core.bundles import write_bundle
 from selfremaster.core.experiments import Experiment
+from selfremaster.core.ledgers import LEDGER_NAME
 from selfremaster.registry import building
 from selfremaster.registry.assembling import assemble, resolve
 from selfremaster.registry.loading import Loaded, Problem
@@ -84,9 +85,11 @@ def write_tiny_bundle(path: Path, output: str | None = None) -> Path:
 
 
 def left_behind(folder: Path) -> list[str]:
-    """Every file below a folder, hidden ones too."""
+    """Every file below a folder, hidden ones too, but for the record of what was restored."""
     return sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != LEDGER_NAME
     )
 
 

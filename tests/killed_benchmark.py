@@ -49,17 +49,21 @@ def killed(moments: Moments, grid: str, output: str, last: int) -> bool:
     return code != 0
 
 
+def go_through(moments: Moments, given: str, folder: str, seed: str, kills: str) -> None:
+    """Run without interruption, and again until so many kills have happened."""
+    chance = random.Random(int(seed))
+    if moments.run(given, f"{folder}/whole"):
+        raise SystemExit("the uninterrupted run failed")
+    total, left, number = moments.count, int(kills), 0
+    while left:
+        if killed(moments, given, f"{folder}/{number}", chance.randint(1, total)):
+            left -= 1
+        else:
+            number += 1
+    killed(moments, given, f"{folder}/{number}", 0)
+    print(total)
+
+
 if __name__ == "__main__":
     with quick_benchmarks():
-        grid, folder, seed, kills = sys.argv[1:]
-        moments, chance = Moments(), random.Random(int(seed))
-        if moments.run(grid, f"{folder}/whole"):
-            raise SystemExit("the uninterrupted run failed")
-        total, left, number = moments.count, int(kills), 0
-        while left:
-            if killed(moments, grid, f"{folder}/{number}", chance.randint(1, total)):
-                left -= 1
-            else:
-                number += 1
-        killed(moments, grid, f"{folder}/{number}", 0)
-        print(total)
+        go_through(Moments(), *sys.argv[1:])

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from selfremaster.commands.batches import (
+    Apart,
+    Choice,
+    ExcludeOption,
+    IncludeOption,
+    JobsOption,
+    ProvenanceOption,
+    ResumeOption,
+    check_resume,
+    folder_of,
+    rest_of,
+    work_of,
+    written_down,
+)
 from selfremaster.commands.forms import (
     ChannelsOption,
     FormatOption,
@@ -18,9 +33,9 @@ from selfremaster.commands.forms import (
     make_form,
     suffix_of,
 )
-from selfremaster.commands.models import ModelOption, load_model
+from selfremaster.commands.models import ModelOption
 from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
-from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption, set_precision
+from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption
 from selfremaster.commands.terminal import (
     finish,
     note,
@@ -35,12 +50,10 @@ if TYPE_CHECKING:
 
     from selfremaster.core.interfaces import Metric
     from selfremaster.core.jobs import Failure
-    from selfremaster.core.models import Model
     from selfremaster.core.profiles import ChannelProfile
     from selfremaster.core.restoring import Restored
 
 DEFAULT_METRICS = ("lsd", "mel-l1")
-FAITHFUL_VOCODER = "blend"
 CONTENT_METRICS = ("speaker-similarity",)
 SHOWN_SECONDS = 8
 ARROWS = {"lower": "↓", "higher": "↑"}
@@ -145,16 +158,23 @@ def restore(
             show_default=False,
         ),
     ] = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    processes: JobsOption = 1,
+    resume: ResumeOption = False,
+    provenance: ProvenanceOption = False,
     without: Without = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Restore recordings, files or folders of them.
 
-    A result has the rate, channels, length, level and kind of file of its recording.
+    A result has the rate, channels, length, loudness and kind of file of its recording. A folder of
+    results has a record, restored.jsonl, by which --resume goes on.
     """
     from selfremaster.core import jobs, restoring
     from selfremaster.core.content_files import CONTENT_SUFFIX
+    from selfremaster.core.ledgers import PROVENANCE_SUFFIX, Ledger
 
     _check_one_voice(vocoder, faithful, resynthesise)
     form = make_form(strength, channels, level, rate, subtype, strict, repair_samples)
@@ -162,34 +182,48 @@ def restore(
     beside = (
         *([restoring.PICTURE_SUFFIX] if pictures else []),
         *([CONTENT_SUFFIX] if content else []),
+        *([PROVENANCE_SUFFIX] if provenance else []),
     )
-    planned = jobs.plan(inputs, output, overwrite=overwrite, beside=beside, suffix=suffix)
+    planned = jobs.plan(
+        inputs,
+        output,
+        overwrite=overwrite or resume,
+        beside=beside,
+        suffix=suffix,
+        include=include or (),
+        exclude=exclude or (),
+    )
+    folder = folder_of(inputs, output, planned)
+    check_resume(resume, overwrite, folder)
     references = restoring.find_references(planned, reference) if reference else {}
     jobs.keep(planned, references.values(), beside)
     again: dict[Path, Path] = {}
     if redegraded is not None:
         originals = [*references.values(), *([profile] if profile else [])]
-        again = restoring.plan_redegraded(planned, inputs, redegraded, originals, overwrite)
+        again = restoring.plan_redegraded(
+            planned, inputs, redegraded, originals, overwrite or resume
+        )
         planned = [job for job in planned if job.source in again]
     sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
     listeners = _listeners(content, content_metric)
-    loaded = _load_faithful(model, device) if faithful else load_model(model, device, vocoder)
-    if resynthesise:
-        loaded.output = None
-    set_precision(loaded, precision, quiet)
-    results = restoring.restore_files(
-        loaded,
-        planned,
-        pictures=pictures,
-        metrics=metrics,
-        references=references,
-        redegraded=again,
-        profile=sound,
-        form=form,
-        content=listeners,
-    )
-    done, failures = work_through(results, len(planned), quiet, "restoring", "restored")
+    choice = Choice(model, device, vocoder, faithful, resynthesise, precision)
+    loaded = choice.load(quiet)
+    wanted = restoring.Wanted(form, pictures, tuple(metrics), references, again, sound, listeners)
+    restore_one = restoring.worker(loaded, planned, wanted)
+    settings = asdict(form) | {"precision": precision, "format": file_format}
+    ledger = Ledger(folder or Path(output).parent, work_of(loaded, settings))
+    todo = rest_of(planned, ledger, beside, quiet) if resume else planned
+    if folder is not None:
+        ledger.begin(todo)
+    if processes > 1:
+        results = jobs.run(todo, Apart(choice, wanted), processes)
+    else:
+        results = jobs.run(todo, restore_one)
+    results = written_down(results, ledger, todo, provenance)
+    if folder is not None:
+        results = ledger.following(results)
+    done, failures = work_through(results, len(todo), quiet, "restoring", "restored")
     for result in () if quiet else done:
         for told in result.notes:
             note(f"{result.source}: {told}")
@@ -198,7 +232,7 @@ def restore(
     elif not quiet:
         _show(done, metrics)
         _show_content(done)
-    finish(failures, len(planned))
+    finish(failures, len(todo))
 
 
 def _check_one_voice(vocoder: str | None, faithful: bool, resynthesise: bool) -> None:
@@ -213,18 +247,6 @@ def _check_one_voice(vocoder: str | None, faithful: bool, resynthesise: bool) ->
     given = [option for option, is_given in options.items() if is_given]
     if len(given) > 1:
         raise ComponentError(f"{' and '.join(given)} each say what speaks; give one of them")
-
-
-def _load_faithful(reference: str | None, device: str) -> Model:
-    from selfremaster.core.errors import ComponentError
-
-    try:
-        return load_model(reference, device, FAITHFUL_VOCODER)
-    except ComponentError as error:
-        load_model(reference, device)  # what is wrong without --faithful too is told as it is
-        raise ComponentError(
-            f"--faithful does not suit this model, leave it out: {error}"
-        ) from None
 
 
 def _sound(profile: Path | None, redegraded: str | None) -> ChannelProfile | None:

@@ -1,0 +1,210 @@
+"""What was done in a folder of results, line by line, so that a batch can be gone on with."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from selfremaster.core.errors import AudioError
+from selfremaster.core.files import LONGEST_STEM, cannot_write, sha256_of, write_atomically
+from selfremaster.core.jobs import Failure, Job
+
+LEDGER_NAME = "restored.jsonl"
+PROVENANCE_SUFFIX = ".provenance.json"
+MOST_BYTES = 1 << 30
+OWN_VERSION = "selfremaster"
+
+
+class Result(Protocol):
+    """What came of a file."""
+
+    @property
+    def source(self) -> Path:
+        """The file it came of."""
+
+    @property
+    def target(self) -> Path:
+        """Where it is."""
+
+    @property
+    def seconds(self) -> float:
+        """Of sound."""
+
+
+Done = TypeVar("Done", bound=Result)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to every file of a batch: by which model, how, and by which versions."""
+
+    model: Mapping[str, str]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+    def same_as(self, told: Mapping[str, Any]) -> bool:
+        """Whether an entry is of the same work; versions of others do not count."""
+        versions = told.get("versions")
+        own = versions.get(OWN_VERSION) if isinstance(versions, dict) else None
+        return (
+            told.get("model") == dict(self.model)
+            and told.get("settings") == dict(self.settings)
+            and own == self.versions[OWN_VERSION]
+        )
+
+
+@dataclass
+class Ledger:
+    """The record of a folder of results: what was begun, and what is done and proven.
+
+    A line a file, `restored.jsonl`, forced to the disk; when all ends suddenly, at most the last
+    line is not whole, and is passed over. Nothing that it says is ever opened: it is only compared
+    with what is planned. Raises `SelfRemasterError` where it cannot be read or written.
+    """
+
+    folder: Path
+    work: Work
+    _hashes: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / LEDGER_NAME
+
+    def remaining(self, planned: Sequence[Job], beside: Sequence[str]) -> list[Job]:
+        """The jobs that are not proven done: same input, same work, and the result as it was.
+
+        Raises `AudioError` for results that are there and that the record knows nothing of.
+        """
+        known = self._entries()
+        strange = [
+            job.target
+            for job in planned
+            if job.target.exists() and self._name(job.target) not in known
+        ]
+        if strange:
+            more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+            raise AudioError(
+                f"{strange[0]}{more}: there, but no result of {self.path}; add --overwrite "
+                "without --resume, or name another output"
+            )
+        return [
+            job
+            for job in planned
+            if not self._proven(job, known.get(self._name(job.target)), beside)
+        ]
+
+    def begin(self, planned: Iterable[Job]) -> None:
+        """Say which results are to come, so that they are known even if all ends suddenly."""
+        self._append([{"begun": self._name(job.target)} for job in planned])
+
+    def following(self, results: Iterable[Done | Failure]) -> Iterator[Done | Failure]:
+        """Write down what is done while it is done."""
+        for result in results:
+            if not isinstance(result, Failure):
+                self._append([self.entry(result)])
+            yield result
+
+    def entry(self, result: Result) -> dict[str, Any]:
+        """What is told of a result."""
+        return {
+            "output": self._name(result.target),
+            "output_sha256": sha256_of(result.target),
+            "input": str(result.source),
+            "input_sha256": self._hash(result.source),
+            "model": dict(self.work.model),
+            "settings": dict(self.work.settings),
+            "versions": dict(self.work.versions),
+            "seconds": round(result.seconds, 3),
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def _proven(self, job: Job, told: Mapping[str, Any] | None, beside: Sequence[str]) -> bool:
+        if told is None or not self.work.same_as(told):
+            return False
+        if not all(path.is_file() for path in (job.target, *map(job.beside, beside))):
+            return False
+        with suppress(OSError):
+            return sha256_of(job.target) == told.get("output_sha256") and self._hash(
+                job.source
+            ) == told.get("input_sha256")
+        return False
+
+    def _hash(self, source: Path) -> str:
+        if source not in self._hashes:
+            self._hashes[source] = sha256_of(source)
+        return self._hashes[source]
+
+    def _name(self, target: Path) -> str:
+        return target.relative_to(self.folder).as_posix()
+
+    def _entries(self) -> dict[str, Mapping[str, Any]]:
+        """What is told of each result, the last word counts; of those only begun, nothing."""
+        found: dict[str, Mapping[str, Any]] = {}
+        for told in _lines(self.path):
+            if isinstance(begun := told.get("begun"), str):
+                found[begun] = found.get(begun, {})
+            elif isinstance(output := told.get("output"), str):
+                found[output] = told
+        return found
+
+    def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as file:
+                if file.tell() and not _ends_a_line(self.path):
+                    file.write(b"\n")
+                file.write(text.encode("utf-8", "surrogateescape"))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error) from None
+
+
+def write_provenance(job: Job, entry: Mapping[str, Any]) -> Path:
+    """Write beside a result where it comes from."""
+    path = job.beside(PROVENANCE_SUFFIX)
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(entry, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return path
+
+
+def clear_leftovers(planned: Iterable[Job], beside: Sequence[str]) -> None:
+    """Delete what a run that was ended suddenly left of these results: hidden parts of them."""
+    for job in planned:
+        for path in (job.target, *map(job.beside, beside)):
+            stem, suffix = re.escape(path.stem[:LONGEST_STEM]), re.escape(path.suffix)
+            ours = re.compile(rf"\.{stem}\.[0-9a-f]{{8}}\.part{suffix}")
+            with suppress(OSError):
+                for there in path.parent.iterdir():
+                    if ours.fullmatch(there.name):
+                        there.unlink(missing_ok=True)
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The lines that are whole."""
+    if not path.exists():
+        return
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        raise AudioError(f"{path}: is no record of results; move it away, or name another output")
+    try:
+        text = path.read_text("utf-8", "surrogateescape")
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read: {error.strerror}; check its rights") from None
+    for line in text.split("\n"):
+        with suppress(ValueError, RecursionError):
+            told = json.loads(line)
+            if isinstance(told, dict):
+                yield told
