@@ -16,6 +16,7 @@ from selfremaster.commands.check import check
 from selfremaster.commands.convert import convert
 from selfremaster.commands.degrade import degrade
 from selfremaster.commands.doctor import doctor
+from selfremaster.commands.export import export
 from selfremaster.commands.listen import listen
 from selfremaster.commands.manifest import manifest
 from selfremaster.commands.options import Without
@@ -76,6 +77,7 @@ for _name, _command, _example in (
     ("train", train, "train vocoder.yaml --set train.steps=1000 --output runs/vocoder"),
     ("benchmark", benchmark, "benchmark smoke --output runs/smoke"),
     ("convert", convert, "convert g_02500000 --output universal.safetensors"),
+    ("export", export, "export default --output default.onnx"),
     ("profile", profile, "profile tapes --output tape.json --model runs/a"),
     ("transfer", transfer, "transfer new.wav --profile tape.json --output old.wav --model runs/a"),
     ("manifest", manifest, "manifest corpus --output corpus/manifest.csv --kind multi-unseen"),

@@ -92,10 +92,9 @@ def shrink(hidden: Tensor, factor: int, ceil: bool) -> Tensor:
     >>> shrink(torch.tensor([[[1.0, 3.0, 5.0]]]), 2, ceil=True).tolist()
     [[[2.0, 5.0]]]
     """
-    if hidden.dim() == 3:
-        return functional.avg_pool1d(hidden, factor, ceil_mode=ceil or hidden.shape[2] < factor)
-    ceil = ceil or min(hidden.shape[2:]) < factor
-    return functional.avg_pool2d(hidden, factor, ceil_mode=ceil)
+    ceil = ceil or any(size < factor for size in hidden.shape[2:])
+    pool = functional.avg_pool1d if hidden.dim() == 3 else functional.avg_pool2d
+    return pool(hidden, factor, ceil_mode=ceil)
 
 
 def fit_size(hidden: Tensor, like: Tensor) -> Tensor:

@@ -106,8 +106,9 @@ class ChannelFeatures(nn.Module):
         real = columns / 2**self.levels
         if times is not None:
             return mean_of_parts(hidden, real, times)
-        weights = [min(1.0, real - column) / real for column in range(hidden.shape[2])]
-        return torch.sum(hidden * hidden.new_tensor(weights), dim=2)
+        column = torch.arange(hidden.shape[2], dtype=torch.float64)
+        weights = (real - column).clamp(max=1) / real
+        return torch.sum(hidden * weights.to(device=hidden.device, dtype=hidden.dtype), dim=2)
 
 
 def mean_of_parts(hidden: Tensor, columns: float, times: int) -> Tensor:
