@@ -12,6 +12,7 @@ from torch.nn import functional
 from selfremaster.core.effects import GRID_SAMPLES
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
+from selfremaster.core.precisions import exactly
 from selfremaster.core.signals import hann_window
 from selfremaster.plugins.convnext import Trunk
 from selfremaster.plugins.features.source_filter import CENTRE_HZ
@@ -171,7 +172,9 @@ class Istft(Vocoder):
 
     def pitch_of(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """F0, Hz, and voicing, 0 to 1, as heard in the log-mel: (batch, frames) each."""
-        heard: Tensor = self.hearing((features - LOG_LEVEL) / LOG_SPREAD).float()
+        with exactly(features.device):  # the phase of the pulses sums up what F0 is rounded by
+            levels = (features.to(self.octaves) - LOG_LEVEL) / LOG_SPREAD
+            heard: Tensor = self.hearing(levels).float()
         likely = torch.softmax(heard[:, 1:], dim=1)
         places = torch.arange(self.config.pitches, device=heard.device)[None, :, None]
         near = (places - likely.argmax(dim=1, keepdim=True)).abs() <= AROUND_PITCHES
