@@ -66,7 +66,7 @@ class _Whole(nn.Module):
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A graph to be: what it computes, and how its inputs (batch, channels, frames) are called."""
 
     name: str
@@ -124,10 +124,10 @@ def export(model: Model, output: Path, notes: Mapping[str, str]) -> Export:
         require(package, EXTRA)
     single = output.suffix == SUFFIX
     contents, files, left_out = [], [], []
-    for alternatives in _parts(model, single):
+    for alternatives in parts_of(model, single):
         for part in alternatives:
             try:
-                graph = _graph_of(part, model.features.silence)
+                graph = graph_of(part, model.features.silence)
             except _CannotError as error:
                 left_out.append(f"{part.title}: {error}")
                 continue
@@ -154,25 +154,25 @@ def names_of(output: Path) -> list[Path]:
     return [output / f"{part}{SUFFIX}" for part in ("analysis", "synthesis")]
 
 
-def _parts(model: Model, single: bool) -> list[list[_Part]]:
+def parts_of(model: Model, single: bool) -> list[list[Part]]:
     """What is wanted of a model; of alternatives the first that can be had."""
     features = model.features
     title, speech = f"the vocoder {type(model.vocoder).__name__}", {"features": features.channels}
-    synthesis = _Part("synthesis", title, _Synthesis(model.vocoder), speech, ("wave",))
+    synthesis = Part("synthesis", title, _Synthesis(model.vocoder), speech, ("wave",))
     if model.analyzer is None:
         return [[synthesis]]
     heard, log_mel = ("features", "channel_features"), {"log_mel": features.mel_bands}
     title = f"the analysis module {type(model.analyzer).__name__}"
-    analysis = _Part("analysis", title, _Analysis(model.analyzer), log_mel, heard)
+    analysis = Part("analysis", title, _Analysis(model.analyzer), log_mel, heard)
     if not single:
         return [[analysis], [synthesis]]
     source = {"source": features.source_channels} if features.source_channels else {}
     whole = _Whole(model.analyzer, model.vocoder)
     title = "the model as one graph, with its vocoder"
-    return [[_Part("model", title, whole, {**log_mel, **source}, (*heard, "wave")), analysis]]
+    return [[Part("model", title, whole, {**log_mel, **source}, (*heard, "wave")), analysis]]
 
 
-def _graph_of(part: _Part, silence: float) -> Any:
+def graph_of(part: Part, silence: float) -> Any:
     """The part as a graph (a `ModelProto`) whose batch and frames are free."""
     if any(not list(network.parameters()) for network in part.module.children()):
         raise _CannotError("is no network, but a calculation")
@@ -239,7 +239,7 @@ def _name_dimensions(graph: Any) -> None:
                 dimension.dim_param = known
 
 
-def _checked(graph: Any, part: _Part, path: Path, silence: float) -> Exported:
+def _checked(graph: Any, part: Part, path: Path, silence: float) -> Exported:
     """What ONNX Runtime makes of a graph beside what torch does."""
     runtime = require("onnxruntime", EXTRA)
     options = runtime.SessionOptions()

@@ -100,7 +100,7 @@ def test_source_rows_are_an_input_of_their_own() -> None:
     pytest.importorskip("pyworld")
     changed = {"model": {"features": "source-filter", "analyzer": tiny.ANALYZER}}
     model = assemble(resolve(tiny.experiment(Path("nowhere"), **changed))).eval()
-    ((whole, analysis),) = exporting._parts(model, single=True)
+    ((whole, analysis),) = exporting.parts_of(model, single=True)
     assert dict(whole.inputs) == {"log_mel": 80, "source": 2}
     given = whole.example(2, 9, model.features.silence)
     features, _, wave = whole.module(*given)

@@ -1,5 +1,7 @@
 """The performance suite: its references do the same work, and its tables hold what they say."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,16 +12,22 @@ from selfremaster.benchmarks.performance import (
     __main__ as suite,
 )
 from selfremaster.benchmarks.performance import (
+    archives,
     comparing,
     features,
     losses,
     references,
     restoring,
+    rounding,
+    runtimes,
+    sizes,
     starting,
     training,
     vocoders,
 )
 from selfremaster.benchmarks.performance.comparing import Comparison, Options
+from selfremaster.core import audio
+from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.promises.inputs import noise, speech_like
 from selfremaster.registry.assembling import assemble, resolve
 from tests import tiny
@@ -63,6 +71,79 @@ def test_the_reference_restores_the_same() -> None:
     expected = model.restore_segment(wave)
     references.with_plain_convolutions(model)
     assert torch.allclose(references.restore(model, wave), expected, atol=1e-5)
+
+
+def test_batch_normalisation_by_itself_sounds_the_same() -> None:
+    given = {**sizes.PUBLISHED["paper, MelSpec"], "vocoder": tiny.VOCODER}
+    given["analyzer"] = {**tiny.ANALYZER, "norm": "batch"}  # type: ignore[assignment]  # a part
+    wave = speech_like(9000)
+    ours, reference = sizes.drawn(given), sizes.drawn(given, folded=False)
+    references.with_plain_convolutions(reference)
+    assert references.with_plain_norms(reference) > 10
+    with torch.no_grad():
+        found = references.restore(reference, wave)
+    torch.testing.assert_close(found, ours.restore_segment(wave), atol=1e-5, rtol=1e-4)
+
+
+def test_sizes_stand_beside_the_published_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"features": "mel", "analyzer": tiny.ANALYZER, "vocoder": tiny.VOCODER}
+    monkeypatch.setattr(sizes, "PUBLISHED", {"paper": {**small, "channel": tiny.CHANNEL}})
+    monkeypatch.setattr(sizes, "SMALL", {"small": small})
+    monkeypatch.setattr(sizes, "builtin_bundles", dict)
+    monkeypatch.setattr(
+        "selfremaster.core.precisions.choose_precision", lambda device: "bf16-mixed"
+    )
+    monkeypatch.setattr("selfremaster.benchmarks.timing.WARM_UPS", 0)
+    found = sizes.paces_of("paper", True, QUICK)
+    assert [(one.model, one.precision) for one in found] == [
+        (name, precision) for name in ("paper", "small") for precision in ("fp32", "bf16")
+    ]
+    assert len({one.published for one in found}) == 1
+    assert min(one.ours for one in found) > 0
+
+
+def test_rounding_is_told_of_what_speaks() -> None:
+    (path,) = rounding.files_of(QUICK.speech)
+    wave, rate = rounding.damaged(path)
+    model = sr.load("default")
+    found = rounding._compared(model, wave[:, :rate], rate, None)
+    assert -90 < found.wave_db < -30
+    assert 0 < found.mel_db < 0.2
+    assert found.quality is None
+
+
+def test_modules_are_timed_as_they_are_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    monkeypatch.setattr(runtimes, "MODULES", {"tiny": ("synthesis", {"vocoder": tiny.VOCODER})})
+    monkeypatch.setattr("selfremaster.benchmarks.timing.WARM_UPS", 0)
+    found = runtimes.speed_of("tiny", QUICK)
+    assert min(found[1:]) > 0
+
+
+def test_the_command_is_measured_on_files(tmp_path: Path) -> None:
+    source = archives.write_speech(tmp_path / "a.wav", 4.5)
+    assert audio.inspect(source).seconds == pytest.approx(4.5)
+    model = archives.write_small(tmp_path / "small.safetensors")
+    taken = archives.restored(source, tmp_path / "b.wav", "--model", str(model))
+    assert audio.inspect(tmp_path / "b.wav").seconds == pytest.approx(4.5)
+    assert taken.seconds > 0
+    if taken.peak_bytes is not None:
+        assert taken.peak_bytes > 100 * 2**20
+    with pytest.raises(SelfRemasterError, match="failed: error: "):
+        archives.restored(tmp_path / "none.wav", tmp_path / "c.wav")
+
+
+def test_a_family_is_a_process_and_what_it_began() -> None:
+    program = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as begun:
+        found = archives.family(begun.pid)
+        while Path("/proc/self/task").is_dir() and len(found) < 2 and begun.poll() is None:
+            found = archives.family(begun.pid)
+        begun.communicate(b"\n")
+    assert found[0] == begun.pid
 
 
 def test_a_step_learns_the_same_in_both_ways() -> None:

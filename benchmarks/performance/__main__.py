@@ -1,7 +1,7 @@
 """Measure the toolkit beside the published path, and write a report in Markdown.
 
-``python -m selfremaster.benchmarks.performance --output REPORT.md`` takes about ten minutes;
-``--only losses`` one of its tables, ``--quick`` says no more than that everything works.
+``python -m selfremaster.benchmarks.performance --output REPORT.md`` takes about a quarter of an
+hour; ``--only losses`` one of its tables, ``--quick`` says no more than that everything works.
 """
 
 import argparse
@@ -15,9 +15,13 @@ import torch
 
 from selfremaster.benchmarks.machines import processor
 from selfremaster.benchmarks.performance import (
+    archives,
     features,
     losses,
     restoring,
+    rounding,
+    runtimes,
+    sizes,
     starting,
     training,
     vocoders,
@@ -27,6 +31,10 @@ from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.files import write_atomically
 
 SECTIONS: Mapping[str, Callable[[Options], Section]] = {
+    "sizes": sizes.measure,
+    "rounding": rounding.measure,
+    "archives": archives.measure,
+    "runtimes": runtimes.measure,
     "restoring": restoring.measure,
     "training": training.measure,
     "vocoders": vocoders.measure,
@@ -34,7 +42,15 @@ SECTIONS: Mapping[str, Callable[[Options], Section]] = {
     "losses": losses.measure,
     "starting": starting.measure,
 }
-QUICK = Options(lengths=(1.0,), seconds=0.2, repeats=1, least_seconds=0.0)
+QUICK = Options(
+    lengths=(1.0,),
+    restored=0.5,
+    file_minutes=(0.05,),
+    batch=(2, 1.0),
+    seconds=0.2,
+    repeats=1,
+    least_seconds=0.0,
+)
 
 
 def report(sections: Sequence[Section], words: Sequence[str]) -> str:
@@ -63,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", required=True, type=Path, help="the report (.md)")
     add("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     add("--lengths", nargs="+", type=float, help="of recordings to restore, seconds")
+    add("--minutes", nargs="+", type=float, help="of files that the command restores")
     add("--seconds", type=float, help="of sound that vocoders speak")
     add("--repeats", type=int, help="how often each is timed, at least")
     add("--speech", type=Path, default=usual.speech, help="file or folder to take features of")
@@ -77,6 +94,9 @@ def options_of(given: argparse.Namespace) -> Options:
     usual = QUICK if given.quick else Options()
     return Options(
         lengths=tuple(given.lengths or usual.lengths),
+        restored=usual.restored,
+        file_minutes=tuple(given.minutes or usual.file_minutes),
+        batch=usual.batch,
         seconds=given.seconds or usual.seconds,
         repeats=given.repeats or usual.repeats,
         least_seconds=usual.least_seconds,

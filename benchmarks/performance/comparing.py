@@ -16,7 +16,10 @@ HEADING = ("work", "ours", "reference", "times as fast")
 class Options:
     """How long and how often everything is measured."""
 
-    lengths: tuple[float, ...] = (10, 60, 600)  # of what is restored, seconds
+    lengths: tuple[float, ...] = (10, 60)  # of what is restored, seconds
+    restored: float = 4.0  # seconds that sizes and precisions are compared on
+    file_minutes: tuple[float, ...] = (10, 60)  # of files restored by the command
+    batch: tuple[int, float] = (16, 120.0)  # files restored by several processes, seconds of each
     seconds: float = 2.0  # of sound that vocoders speak
     repeats: int = 5
     least_seconds: float = 1.0  # that measuring one thing takes

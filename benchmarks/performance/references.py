@@ -101,6 +101,34 @@ def with_plain_convolutions(module: nn.Module) -> int:
     return replaced
 
 
+class PlainNorm(nn.Module):
+    """Batch normalisation by itself, which no convolution takes over.
+
+    Shape: (batch, channels, sizes) -> the same.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Normalise."""
+        normalised: Tensor = self.layer(hidden)
+        return normalised
+
+
+def with_plain_norms(module: nn.Module) -> int:
+    """Keep every batch normalisation by itself, in place; gives how many there are."""
+    kept = 0
+    for name, child in list(module.named_children()):
+        if hasattr(child, "running_mean"):
+            setattr(module, name, PlainNorm(child))
+            kept += 1
+        else:
+            kept += with_plain_norms(child)
+    return kept
+
+
 def restore(model: Model, wave: Tensor) -> Tensor:
     """The published forward pass, which damages the restored wave again, wanted or not.
 
