@@ -271,7 +271,7 @@ class Counting(Metric):
         (raising(SystemExit("enough")), "raises SystemExit: enough"),
         (changing, "changes what it is given in place"),
     ],
-    ids=str,
+    ids=["none", "list", "text", "number as name", "raises", "changes"],
 )
 def test_a_metric_that_goes_wrong_is_named(made: Any, words: str) -> None:
     metric = Counting(ComponentConfig())
