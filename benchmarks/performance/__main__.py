@@ -80,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     add("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     add("--lengths", nargs="+", type=float, help="of recordings to restore, seconds")
     add("--minutes", nargs="+", type=float, help="of files that the command restores")
+    add("--batch", nargs=2, type=float, metavar=("FILES", "SECONDS"), help="restored at once")
     add("--seconds", type=float, help="of sound that vocoders speak")
     add("--repeats", type=int, help="how often each is timed, at least")
     add("--speech", type=Path, default=usual.speech, help="file or folder to take features of")
@@ -96,7 +97,7 @@ def options_of(given: argparse.Namespace) -> Options:
         lengths=tuple(given.lengths or usual.lengths),
         restored=usual.restored,
         file_minutes=tuple(given.minutes or usual.file_minutes),
-        batch=usual.batch,
+        batch=(round(given.batch[0]), given.batch[1]) if given.batch else usual.batch,
         seconds=given.seconds or usual.seconds,
         repeats=given.repeats or usual.repeats,
         least_seconds=usual.least_seconds,
