@@ -20,8 +20,8 @@ from selfremaster.registry.building import build
 DAMAGE = "band-limit"
 BUILTIN = "default"
 SPEAKERS = {  # what speaks, and by which option
-    "input-phase": "as it comes",
-    "blend": "`--faithful`",
+    "blend": "as it comes",
+    "input-phase": "`--vocoder input-phase`",
     "": "`--resynthesise`",
 }
 SUFFIXES = {".flac", ".wav"}
