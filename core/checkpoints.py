@@ -29,25 +29,44 @@ MAY_CHANGE = frozenset(
         "half",
         "device",
         "devices",
+        "precision",  # weights are float32 in all of them, and devices are fast at different ones
         "strategy",
     )
 ) | {"name", "data.workers"}
 """Settings that a resumed run may have otherwise than the interrupted one."""
 
+PLACES = (".manifest", ".folder")
+"""Ends of settings of ``data`` that say where speech lies."""
 
-def write_checkpoint(folder: Path, state: Mapping[str, Any], experiment: Experiment) -> None:
-    """Write nested tensors and plain values, with the experiment that they belong to; atomic."""
+
+def write_checkpoint(
+    folder: Path,
+    state: Mapping[str, Any],
+    experiment: Experiment,
+    contents: Mapping[str, str] | None = None,
+) -> None:
+    """Write nested tensors and plain values, with the experiment that they belong to; atomic.
+
+    ``contents`` are hashes of what the experiment names by its place: ``start.vocoder`` for a
+    bundle, ``data.clean`` for speech.
+    """
     tensors, plain = flatten(state)
     header = {
         "kind": "checkpoint",
         "state": plain,
         "experiment": experiment.model_dump(mode="json"),
+        "contents": dict(contents or {}),
     }
     write_tensors(folder / CHECKPOINT_NAME, tensors, {**header, "step": state["step"]})
 
 
-def read_checkpoint(folder: Path, experiment: Experiment) -> Mapping[str, Any]:
+def read_checkpoint(
+    folder: Path, experiment: Experiment, contents: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
     """The state in a run's folder.
+
+    Bundles and speech may have another place by now, or the same in other words, where their
+    ``contents`` are as they were.
 
     Raises `BundleError` for a file that is damaged or no checkpoint, and `ExperimentError` where
     the experiment has changed in a way that the checkpoint cannot follow.
@@ -60,6 +79,8 @@ def read_checkpoint(folder: Path, experiment: Experiment) -> Mapping[str, Any]:
     now = _flat(experiment.model_dump(mode="json"))
     for name in sorted(before.keys() | now.keys()):
         if name in MAY_CHANGE or before.get(name) == now.get(name):
+            continue
+        if _is_the_same_elsewhere(name, header.get("contents"), contents or {}):
             continue
         if _is_new(name, before, now):
             raise ExperimentError(
@@ -77,6 +98,13 @@ def read_checkpoint(folder: Path, experiment: Experiment) -> Mapping[str, Any]:
     if not isinstance(state, Mapping):
         raise BundleError(f"{path}: holds no state of a run; begin in another folder")
     return state
+
+
+def _is_the_same_elsewhere(name: str, before: Any, now: Mapping[str, str]) -> bool:
+    """Whether a setting names a place, with the same content then and now."""
+    if name.startswith("data.") and name.endswith(PLACES):
+        name = name.rpartition(".")[0]
+    return isinstance(before, Mapping) and name in now and before.get(name) == now[name]
 
 
 def _is_new(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

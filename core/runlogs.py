@@ -13,30 +13,34 @@ from selfremaster.core.pictures import spectrogram_image
 if TYPE_CHECKING:
     from selfremaster.core.models import Model
 
-CSV_NAME = "log.csv"
+CSV_NAME, BOARD_NAME = "log.csv", "tensorboard"
 COLUMNS = ("step", "phase", "name", "value")
 
 
 class RunLog:
     """Writes ``log.csv`` (step, phase, name, value) and TensorBoard events into a run's folder.
 
-    A resumed run drops the lines that the interrupted one wrote after its last checkpoint.
+    A run that goes on after ``last_step`` drops the lines that come later; one that begins has no
+    such step, and drops all.
     """
 
-    def __init__(self, folder: Path, first_step: int, *, active: bool = True) -> None:
+    def __init__(self, folder: Path, last_step: int | None, *, active: bool = True) -> None:
         self.active = active
         if not active:
             return
         from torch.utils.tensorboard import SummaryWriter  # slow to import
 
         path = folder / CSV_NAME
-        kept = _rows_up_to(path, first_step) if first_step else []
-        with write_atomically(path) as temporary, temporary.open("w", newline="") as opened:
+        kept = [] if last_step is None else _rows_up_to(path, last_step)
+        with (
+            write_atomically(path) as temporary,
+            temporary.open("w", newline="") as opened,
+        ):
             csv.writer(opened).writerows([COLUMNS, *kept])
         self._file = path.open("a", newline="")
         self._rows = csv.writer(self._file)
         self._board = SummaryWriter(
-            str(folder / "tensorboard"), purge_step=first_step + 1 if first_step else None
+            str(folder / BOARD_NAME), purge_step=None if last_step is None else last_step + 1
         )
 
     def numbers(self, step: int, phase: str, values: Mapping[str, float]) -> None:
@@ -67,6 +71,8 @@ class RunLog:
 def _rows_up_to(path: Path, step: int) -> list[list[str]]:
     if not path.is_file():
         return []
-    with path.open(newline="") as opened:
-        rows = list(csv.reader(opened))[1:]
-    return [row for row in rows if len(row) == len(COLUMNS) and int(row[0]) <= step]
+    with path.open(newline="", encoding="utf-8", errors="replace") as opened:
+        rows = list(csv.reader(line.replace("\0", "") for line in opened))
+    # what a machine left behind that stopped while it wrote is no row
+    whole = [row for row in rows if len(row) == len(COLUMNS) and row[0].isdecimal()]
+    return [row for row in whole if int(row[0]) <= step]

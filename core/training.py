@@ -43,6 +43,7 @@ class TrainingData:
     batches: Callable[[int, int, int], Iterator[Batch]]  # (first step, rank, world size)
     held_out: tuple[Batch, ...] = ()
     notes: Mapping[str, Any] = field(default_factory=dict)  # where it came from, for the bundle
+    contents: Mapping[str, str] = field(default_factory=dict)  # hashes, by setting
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,9 @@ class Trainer:
         if self.fabric.is_global_zero:
             with write_atomically(self.folder / EXPERIMENT_NAME) as temporary:
                 temporary.write_text(self.experiment.to_yaml(), encoding="utf-8")
+        begun = self.state.step > 0 or self.state.validated >= 0
         self.log = RunLog(
-            self.folder, first_step=self.state.step, active=self.fabric.is_global_zero
+            self.folder, self.state.step if begun else None, active=self.fabric.is_global_zero
         )
         try:
             stopped = self._steps()
@@ -156,7 +158,8 @@ class Trainer:
             raise
         finally:
             self.log.close()
-        self._save_checkpoint()
+        if stopped != "diverged":  # in the midst of a step: some updates are done, some are not
+            self._save_checkpoint()
         return self._finish(stopped)
 
     def _cuda_devices(self) -> list[int]:
@@ -345,9 +348,14 @@ class Trainer:
         return math.inf if math.isnan(total) else total
 
     def _compare(self, total: float) -> None:
-        """Keep the weights if they are the best so far, and count how long there were no better."""
-        if total < self.state.best:
-            self.state.best, self.state.best_step = total, self.state.step
+        """Keep the weights if they are the best so far, and count how long there were no better.
+
+        The first are kept whatever is said of them: what comes later has to be better.
+        """
+        first = self.state.best_step is None and math.isinf(self.state.best)
+        if first or total < self.state.best:
+            self.state.best = math.inf if math.isnan(total) else total
+            self.state.best_step = self.state.step
             self.state.without_improvement = 0
             if self.settings.keep == "best":
                 own = self._trained_weights() if self.mean is None else self.mean.weights
@@ -402,11 +410,11 @@ class Trainer:
             "judge": None if self.judge is None else dict(self.judge.state()),
             "start": self.data.notes.get("start"),
         }
-        write_checkpoint(self.folder, state, self.experiment)
+        write_checkpoint(self.folder, state, self.experiment, self.data.contents)
 
     def _load_checkpoint(self) -> None:
         path = self.folder / CHECKPOINT_NAME
-        state = read_checkpoint(self.folder, self.experiment)
+        state = read_checkpoint(self.folder, self.experiment, self.data.contents)
         if state["start"] != self.data.notes.get("start"):
             raise BundleError(f"{path}: the bundles that the run started from have changed since")
         if self.mean is not None:

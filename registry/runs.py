@@ -275,16 +275,23 @@ def _data(
         )
 
     corpora = {name: _speech_hash(sources[name], entries) for name, entries in streams.items()}
+    start: Mapping[str, str] = notes.get("start", {})
+    contents = {f"start.{name}": known for name, known in start.items()}
+    contents |= {f"data.{name}": known for name, known in corpora.items()}
     held_out: tuple[Batch, ...] = ()
     if settings.held_out():
         sources = {name: settings.held_out()[name] for name in objective.streams}
         streams = _files(sources, "data.held_out_")
+        contents |= {
+            f"data.held_out_{name}": _speech_hash(sources[name], entries)
+            for name, entries in streams.items()
+        }
         fixed = _dataset(experiment, objective, features, streams, sources, told)
         items, size = fixed.held_out(settings.held_out_segments), settings.batch_size
         held_out = tuple(
             stacked(items[start : start + size]) for start in range(0, len(items), size)
         )
-    return TrainingData(batches, held_out, {**notes, "speech": corpora})
+    return TrainingData(batches, held_out, {**notes, "speech": corpora}, contents)
 
 
 def _dataset(
