@@ -293,6 +293,15 @@ def test_what_went_through_the_channel_is_as_loud_as_the_recordings(matched: boo
     assert (abs(levels[1.0] - levels[0.01]) < 0.01) == matched
 
 
+def test_ways_of_learning_that_are_apart_count_alike_for_what_is_held_out() -> None:
+    objective = build("objective", "ssl-dual:forward=channel")
+    model = stub_model("analyzer", "vocoder", "channel")
+    with torch.no_grad():
+        found = objective.validation_losses(model, speech(2), context())
+    assert found["total"] == found["reconstruction"] + found["task"]
+    assert min(found["reconstruction"], found["task"]) > 0
+
+
 def test_the_noise_of_a_recording_has_its_spectrum_and_not_its_speech() -> None:
     generator = torch.Generator().manual_seed(1)
     hiss = 0.01 * torch.randn(1, 3 * tiny.RATE, generator=generator).diff(dim=-1)
@@ -321,6 +330,7 @@ def test_the_noise_of_a_recording_has_its_spectrum_and_not_its_speech() -> None:
         ("ssl-dual:forward=channel,fix_channel=true", "fix_channel=True does not go with forward"),
         ("ssl-dual:forward=channel,backward=channel", "backward=channel does not go with forward"),
         ("ssl-dual:forward=channel,label_weight=1", "label_weight=1.0 does not go with forward"),
+        ("ssl-dual:forward=channel,beta=0.5", "beta=0.5 does not go with forward"),
     ],
 )
 def test_settings_that_contradict_each_other_are_named(spec: str, words: str) -> None:

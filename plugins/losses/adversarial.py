@@ -71,7 +71,7 @@ class AdversarialConfig(ComponentConfig):
     ] = (128, 128, 256, 512, 1024, 1024, 1024)
     windows: Annotated[
         tuple[Annotated[int, Field(ge=32)], ...],
-        Field(description="one discriminator for each; it sees the STFT with a window of so many"),
+        Field(description="windows of STFTs, samples; a discriminator for each sees that one"),
     ] = ()
     window_channels: Annotated[
         PositiveInt, Field(description="channels of the discriminators that see spectra")

@@ -27,6 +27,7 @@ from selfremaster.plugins.objectives.label_predictor import LabelPredictor
 from selfremaster.plugins.objectives.noise_floors import steady_noise_of
 
 Weight = Annotated[float, Field(ge=0)]
+BETA = 0.001
 LEAST_PEAK = 1e-4  # of what comes from the channel: hardly anything is not blown up
 
 
@@ -48,8 +49,13 @@ class SslDualConfig(ComponentConfig):
     ] = "mended"
     beta: Annotated[
         float,
-        Field(ge=0, le=1, description="weight of forward learning; backward learning has the rest"),
-    ] = 0.001
+        Field(
+            ge=0,
+            le=1,
+            description="weight of forward learning; backward learning has the rest; of no use "
+            "with forward=channel, where each has its own update",
+        ),
+    ] = BETA
     reconstruction: Annotated[
         LossSpec, Field(description="reconstruction against the recording")
     ] = default_part("multiscale-spectral")
@@ -83,8 +89,8 @@ class SslDualConfig(ComponentConfig):
         bool,
         Field(
             description="bring clean speech that went through the channel to the peak of the "
-            "recordings beside it, since every recording comes at one peak level, while a channel "
-            "module may be louder or softer; not published"
+            "recordings beside it, by one factor for the whole batch, since every recording comes "
+            "at one peak level, while a channel module may be louder or softer; not published"
         ),
     ] = False
     noise_floor: Annotated[
@@ -133,6 +139,7 @@ class SslDualConfig(ComponentConfig):
                 )
             return self
         for name, usual in (
+            ("beta", BETA),
             ("backward", "analysis"),
             ("fix_channel", False),
             ("perceptual", None),
@@ -205,7 +212,7 @@ class SslDual(Objective):
     ) -> Iterator[StepLosses]:
         """Beta * forward (reconstruction) + (1 - beta) * backward (task), and the options.
 
-        With ``forward: channel`` first the one, then the other.
+        With ``forward: channel`` first the one, then the other, neither weighed.
         """
         if self.config.forward == "channel":
             reconstruction, channel_features = self._explained(model, batch, context)
@@ -233,17 +240,15 @@ class SslDual(Objective):
     def validation_losses(
         self, model: Model, batch: Mapping[str, Tensor], context: StepContext
     ) -> Mapping[str, Tensor]:
-        """Both ways of learning together, whatever is taught at the step."""
+        """Both ways of learning together, whatever is taught at the step.
+
+        With ``forward: channel`` their sum, since nothing weighs the one against the other there.
+        """
         if self.config.forward != "channel":
             return super().validation_losses(model, batch, context)
         reconstruction, channel_features = self._explained(model, batch, context)
         task = self._task(model, batch, channel_features, context)
-        beta = self.config.beta
-        return {
-            "reconstruction": reconstruction,
-            "task": task,
-            "total": beta * reconstruction + (1 - beta) * task,
-        }
+        return {"reconstruction": reconstruction, "task": task, "total": reconstruction + task}
 
     def _explained(
         self, model: Model, batch: Mapping[str, Tensor], context: StepContext
