@@ -7,136 +7,40 @@ which never sees those, judges the model too.
 """
 
 import argparse
-import statistics
+import hashlib
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict
-from torch import Tensor
 
+from selfremaster.benchmarks.moments import HEADING, Moments, Pair, Witness, read_moments, summary
 from selfremaster.benchmarks.tables import markdown
 from selfremaster.core import audio, manifests
+from selfremaster.core.choices import evenly
 from selfremaster.core.degrading import Step, degrade
 from selfremaster.core.errors import ExperimentError, SelfRemasterError
 from selfremaster.core.experiments import Experiment, override_setting
-from selfremaster.core.files import write_atomically
-from selfremaster.core.interfaces import Metric
-from selfremaster.core.judges import Judge
+from selfremaster.core.files import folder_named, write_atomically
 from selfremaster.core.manifests import Item, Manifest
-from selfremaster.core.models import Model
-from selfremaster.core.pieces import evenly
-from selfremaster.registry.adapting import Wanted, learn, prepare
+from selfremaster.registry.adaptation_plans import Wanted
+from selfremaster.registry.adapting import learn, prepare
+from selfremaster.registry.assembling import find_bundle
 from selfremaster.registry.building import build
-from selfremaster.registry.criteria import restored
 
 PEAK_DB = -3.0  # of the clean speech, before it is damaged
 CONDITIONS = ("band-limit", "clip", "quantize-resample", "overdrive")
 SPEAKERS = 3
 HEARD = 6  # recordings of each run that are compared with their originals
 STEPS = 500
-RESULTS = "moments.json"
-TRUTH = {"distillmos": "DistillMOS", "mel-l1": "mel-l1"}
-"""Metrics that are taken with the truth at hand, each with one number of its own name; in words."""
-RISING = frozenset({"distillmos"})
-MOMENTS = ("before", "kept", "best", "last")
-
-
-class Pair(NamedTuple):
-    """A damaged recording and its original, (samples,), at one rate."""
-
-    damaged: Tensor
-    clean: Tensor
-
-
-class Witness(Judge):
-    """Lets a criterion judge, and writes down beside it what only the originals can tell."""
-
-    def __init__(self, judge: Judge, pairs: Sequence[Pair]) -> None:
-        self.judge = judge
-        self.pairs = pairs
-        self.metrics: dict[str, Metric] = {name: build("metric", name) for name in TRUTH}
-
-    def __call__(self, model: Model, losses: Mapping[str, float]) -> Mapping[str, float]:
-        """The numbers of the criterion, and the truth."""
-        numbers = dict(self.judge(model, losses))
-        heard = [(restored(model, pair.damaged), pair.clean) for pair in self.pairs]
-        for name, metric in self.metrics.items():
-            numbers[f"true {name}"] = statistics.fmean(
-                metric.compute(wave, model.sample_rate, clean)[name] for wave, clean in heard
-            )
-        return numbers
-
-    def state(self) -> Mapping[str, Any]:
-        """That of the criterion."""
-        return self.judge.state()
-
-    def load(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
-        self.judge.load(state)
-
-
-class Moments(BaseModel):
-    """One adaptation: what the criterion and the truth said, at each moment."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
-
-    condition: str
-    speaker: str
-    minutes: float  # of speech
-    kept: int  # step
-    course: tuple[dict[str, float], ...]  # with ``step``
-
-    def numbers(self, name: str) -> list[float]:
-        """The true number before, at the moment that was kept, at the best of all, and at last.
-
-        >>> course = [{"step": step, "true mel-l1": step / 10} for step in (3, 1, 2)]
-        >>> told = Moments(condition="clip", speaker="a", minutes=1, kept=2, course=course)
-        >>> told.numbers("mel-l1")
-        [0.3, 0.2, 0.1, 0.2]
-        """
-        by_step = {int(moment["step"]): moment[f"true {name}"] for moment in self.course}
-        values = list(by_step.values())
-        best = max(values) if name in RISING else min(values)
-        return [values[0], by_step[self.kept], best, values[-1]]
-
-    def row(self) -> list[str]:
-        """The run as a row of the table."""
-        last = int(self.course[-1]["step"])
-        cells = [self.condition, self.speaker, f"{self.minutes:.1f}", f"{self.kept} of {last}"]
-        for name in TRUTH:
-            digits = 2 if name in RISING else 3
-            cells += [f"{number:.{digits}f}" for number in self.numbers(name)]
-        return cells
-
-
-HEADING = (
-    "condition",
-    "speaker",
-    "minutes",
-    "kept step",
-    *(f"{words} {moment}" for words in TRUTH.values() for moment in MOMENTS),
-)
-
-
-def summary(found: Sequence[Moments]) -> str:
-    """How often what was kept is better or worse than the model as it was, by the truth."""
-    gains = [kept - before for before, kept, _, _ in (one.numbers("distillmos") for one in found)]
-    missed = [best - kept for _, kept, best, _ in (one.numbers("distillmos") for one in found)]
-    fell = [last - before for before, _, _, last in (one.numbers("distillmos") for one in found)]
-    changed = [gain for gain, one in zip(gains, found, strict=True) if one.kept]
-    return (
-        f"{len(found)} runs; something was kept in {len(changed)}, of which "
-        f"{sum(gain > 0 for gain in changed)} are better than the model as it was and "
-        f"{sum(gain < 0 for gain in changed)} worse by DistillMOS (the worst by "
-        f"{max(0.0, -min(gains)):.2f}); mean gain {statistics.fmean(gains):+.3f}, short of the "
-        f"best moment by {statistics.fmean(missed):.3f} on average and {max(missed):.2f} at most; "
-        f"the last moment would have gained {statistics.fmean(fell):+.3f}, {min(fell):+.2f} at "
-        "worst."
-    )
+MODEL = "default"
+RESULTS, ASKED = "moments.json", "asked.json"
+INTERRUPTED = 130
+LONGEST_NAME = 60  # of a folder, characters
 
 
 def damage(
@@ -147,13 +51,13 @@ def damage(
     generator = torch.Generator().manual_seed(seed)
     step = Step(condition, part)
     paths = []
-    for item in items:
+    for number, item in enumerate(items, start=1):
         wave, rate = audio.read(manifest.file(item))
         wave = audio.normalise_peak(wave[:1], PEAK_DB)
         if step.parameters is None:
             step = step._replace(parameters=part.draw(generator, rate))
         damaged, _, _ = degrade(wave, rate, [step], generator)
-        path = folder / Path(item.path).with_suffix(".wav").as_posix().replace("/", "-")
+        path = folder / f"{number:04d}.wav"  # the manifest's names may lead anywhere
         audio.write(path, damaged, rate, subtype="FLOAT")
         paths.append(path)
     return paths
@@ -183,18 +87,87 @@ class Asked(NamedTuple):
 
     speech: Manifest
     steps: int
-    settings: Sequence[str]
+    settings: Sequence[str] = ()
+    device: str = "auto"
+    model: str = MODEL
+    by_losses: bool = False  # where no metric of quality is installed
+
+    def told(self, speaker: str, condition: str) -> dict[str, str]:
+        """All that a run hangs on, in words."""
+        items = tuple(item for item in self.speech.items if item.speaker == speaker)
+        return {
+            "speech": manifests.content_hash(Manifest(self.speech.folder, items)),
+            "speaker": speaker,
+            "condition": condition,
+            "model": str(find_bundle(self.model).header["sha256"]),
+            "steps": str(self.steps),
+            "set": " ".join(self.settings),
+        }
+
+
+def place_of(output: Path, speaker: str, condition: str) -> Path:
+    """The folder of a run; a name that is none of a folder leads nowhere else.
+
+    >>> place_of(Path("runs"), "../anna", "clip").as_posix()
+    'runs/anna-ec02c7/clip'
+    """
+    return folder_named(folder_named(output, _plain(speaker)), _plain(condition))
+
+
+def _plain(name: str) -> str:
+    """A name for a folder: the name itself, or what is left of it and a hash of the whole."""
+    usual = all(mark.isalnum() or mark in "-_." for mark in name) and name.strip(".") == name
+    if usual and 0 < len(name) <= LONGEST_NAME:
+        return name
+    left = "".join(mark if mark.isalnum() else "-" for mark in name)[:LONGEST_NAME].strip("-")
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:6]
+    return f"{left}-{digest}" if left else digest
+
+
+def claim(folder: Path, told: dict[str, str]) -> None:
+    """Take a folder for a run, or go on in it; raises `ExperimentError` for that of another."""
+    place = folder / ASKED
+    if not place.is_file() and (folder / RESULTS).exists():
+        raise ExperimentError(
+            f"{folder / RESULTS}: does not say what it is the result of; name another --output"
+        )
+    if place.is_file():
+        try:
+            before = dict(json.loads(place.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise ExperimentError(f"{place}: is damaged; name another --output") from None
+        others = sorted(name for name in told if before.get(name) != told[name])
+        if others:
+            raise ExperimentError(
+                f"{folder}: was begun with other {' and '.join(others)}; give the same, or name "
+                "another --output"
+            )
+        return
+    with write_atomically(place) as temporary:
+        temporary.write_text(json.dumps(told, indent=2), encoding="utf-8")
 
 
 def run(asked: Asked, speaker: str, condition: str, folder: Path) -> Moments:
-    """Damage, adapt, and look at every moment; what stands in the folder is not done again."""
+    """Damage, adapt, and look at every moment; what stands in the folder is not done again.
+
+    A run that was interrupted goes on from its last checkpoint. Raises `ExperimentError` for the
+    folder of a run that was asked for otherwise, and what `prepare` and `learn` do.
+    """
+    claim(folder, asked.told(speaker, condition))
     place = folder / RESULTS
     if place.is_file():
-        return Moments.model_validate_json(place.read_text(encoding="utf-8"))
+        return read_moments(place)
     items = [item for item in asked.speech.items if item.speaker == speaker]
     paths = damage(asked.speech, items, condition, folder / "recordings")
-    wanted = Wanted([folder / "recordings"], folder / "adapted", steps=asked.steps)
-    prepared = prepare(wanted)
+    wanted = Wanted(
+        [folder / "recordings"],
+        folder / "adapted",
+        asked.model,
+        steps=asked.steps,
+        device=asked.device,
+        by_losses=asked.by_losses,
+    )
+    prepared = prepare(wanted, resume=True)
     given = prepared.experiment.model_dump(mode="json")
     for setting in ("train.patience=null", *asked.settings):  # to see what comes after the best
         override_setting(given, setting)
@@ -202,7 +175,9 @@ def run(asked: Asked, speaker: str, condition: str, folder: Path) -> Moments:
     rate = build("features", experiment.model.features).sample_rate
     pairs = pairs_of(asked.speech, items, paths, rate, experiment.model.peak_db)
     adapted = learn(
-        replace(prepared, experiment=experiment), watch=lambda judge: Witness(judge, pairs)
+        replace(prepared, experiment=experiment),
+        resume=True,
+        watch=lambda judge: Witness(judge, pairs),
     )
     found = Moments(
         condition=condition,
@@ -240,6 +215,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--set", action="append", default=[], metavar="SETTING=VALUE", help="of the experiment"
     )
+    made.add_argument("--model", default=MODEL, help="that is adapted")
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, cuda:1, ...")
+    made.add_argument(
+        "--by-losses", action="store_true", help="where no metric of quality is installed"
+    )
     made.add_argument("--output", required=True, type=Path, help="folder of the runs")
     return made
 
@@ -247,7 +227,8 @@ def parser() -> argparse.ArgumentParser:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     given = parser().parse_args(words)
-    found = []
+    found: list[Moments] = []
+    wanted: list[tuple[str, str]] = []
     try:
         whole = manifests.read(given.speech)
         items = tuple(item for item in whole.items if item.split == given.split)
@@ -257,14 +238,19 @@ def main(words: Sequence[str] | None = None) -> int:
         if unknown or not items:
             what = f"nobody called {min(unknown)}" if unknown else "nothing"
             raise ExperimentError(f"{given.speech}: {what} in the split {given.split}")
-        asked = Asked(speech, given.steps, given.set)
-        for speaker in speakers:
-            for condition in given.conditions:
-                found.append(run(asked, speaker, condition, given.output / speaker / condition))
-                print(markdown(HEADING, [found[-1].row()]).splitlines()[-1], flush=True)
+        asked = Asked(speech, given.steps, given.set, given.device, given.model, given.by_losses)
+        wanted = list(product(speakers, given.conditions))
+        for speaker, condition in wanted:
+            place = place_of(given.output, speaker, condition)
+            found.append(run(asked, speaker, condition, place))
+            print(markdown(HEADING, [found[-1].row()]).splitlines()[-1], flush=True)
     except (SelfRemasterError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        done = f"{len(found)} of {len(wanted)} runs are done, the same command goes on"
+        print(f"interrupted; {done}", file=sys.stderr)
+        return INTERRUPTED
     print(f"\n{markdown(HEADING, [one.row() for one in found])}\n\n{summary(found)}")
     return 0
 

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from torch import Tensor
 
 from selfremaster.core import audio, manifests
+from selfremaster.core.choices import evenly
 from selfremaster.core.errors import AudioError
 from selfremaster.core.files import sha256_of
 from selfremaster.core.surveys import FileSurvey, Survey
@@ -22,8 +23,6 @@ PEAK_DB = -3.0
 TRAIN, HELD_OUT, HEARD = "train", "val", "heard"
 HEARD_COUNT, HEARD_SECONDS = 6, 8.0
 MANIFEST_NAME = "manifest.csv"
-
-Thing = TypeVar("Thing")
 
 Told = Callable[[int, int], None]
 """Told after each piece how many of how many are done."""
@@ -72,35 +71,46 @@ def find_heard(survey: Survey) -> list[Piece]:
     return found
 
 
-def cut_pieces(
-    pieces: Sequence[Piece],
-    heard: Sequence[Piece],
-    folder: Path,
-    sample_rate: int,
-    most_seconds: float,
-    told: Told | None = None,
-) -> manifests.Manifest:
-    """Write the pieces as FLAC into a folder, each at its peak level, with ``manifest.csv``.
-
-    Where there is more speech than asked for, pieces are drawn evenly. Every tenth, three at least
-    where there are enough of them, is held out: split ``val``, spread over recordings and time.
-    What is ``heard`` comes on top, as a split of its own.
-
-    Raises `AudioError` where a recording cannot be read, or `SelfRemasterError` a piece written.
-    """
+def draw_pieces(pieces: Sequence[Piece], most_seconds: float) -> list[Piece]:
+    """The pieces, or of more speech than asked for, some drawn evenly; raises without any."""
     if not pieces:
         raise AudioError(
             "no stretch of speech is as long as a second, recordings and pauses together; join the "
             "recordings into longer ones"
         )
     seconds = sum(piece.seconds for piece in pieces)
-    chosen = evenly(pieces, max(int(len(pieces) * min(1.0, most_seconds / seconds)), 1))
-    kept = held_out(len(chosen))
-    splits = [HELD_OUT if number in kept else TRAIN for number in range(len(chosen))]
-    chosen, splits = [*chosen, *heard], [*splits, *[HEARD] * len(heard)]
+    return evenly(pieces, max(int(len(pieces) * min(1.0, most_seconds / seconds)), 1))
+
+
+def piece_name(number: int) -> str:
+    """The file of a piece, which are counted from 1.
+
+    >>> piece_name(7)
+    '0007.flac'
+    """
+    return f"{number:04d}.flac"
+
+
+def cut_pieces(
+    pieces: Sequence[Piece],
+    heard: Sequence[Piece],
+    folder: Path,
+    sample_rate: int,
+    told: Told | None = None,
+) -> manifests.Manifest:
+    """Write the pieces as FLAC into a folder, each at its peak level, with ``manifest.csv``.
+
+    Every tenth, three at least where there are enough of them, is held out: split ``val``, spread
+    over recordings and time. What is ``heard`` comes on top, as a split of its own.
+
+    Raises `AudioError` where a recording cannot be read, or `SelfRemasterError` a piece written.
+    """
+    kept = held_out(len(pieces))
+    splits = [HELD_OUT if number in kept else TRAIN for number in range(len(pieces))]
+    chosen, splits = [*pieces, *heard], [*splits, *[HEARD] * len(heard)]
     items = []
     for number, (piece, split) in enumerate(zip(chosen, splits, strict=True)):
-        name = f"{number + 1:04d}.flac"
+        name = piece_name(number + 1)
         wave = _read(piece, sample_rate)
         audio.write(folder / name, audio.normalise_peak(wave, PEAK_DB), sample_rate)
         items.append(
@@ -124,22 +134,11 @@ def cut_pieces(
 def held_out(count: int) -> set[int]:
     """Which of so many pieces are held out: every tenth, three at least, never most of them.
 
-    >>> sorted(held_out(40)), sorted(held_out(12)), sorted(held_out(4))
-    ([5, 15, 25, 35], [2, 6, 10], [2])
+    >>> sorted(held_out(40)), sorted(held_out(12)), sorted(held_out(4)), sorted(held_out(1))
+    ([5, 15, 25, 35], [2, 6, 10], [2], [])
     """
     wanted = max(count // HELD_OUT_EVERY, min(HELD_OUT_LEAST, count // 3), min(count - 1, 1))
     return {(2 * index + 1) * count // (2 * wanted) for index in range(wanted)}
-
-
-def evenly(things: Sequence[Thing], count: int) -> list[Thing]:
-    """So many of the things, spread over all of them.
-
-    >>> evenly("abcdef", 3), evenly("ab", 5)
-    (['b', 'd', 'f'], ['a', 'b'])
-    """
-    if count >= len(things):
-        return list(things)
-    return [things[(2 * index + 1) * len(things) // (2 * count)] for index in range(count)]
 
 
 def _widened(one: FileSurvey) -> Iterator[Piece]:

@@ -1,7 +1,7 @@
 """By what adaptation chooses the moment to keep: quality, within what was said."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,9 +14,6 @@ from selfremaster.core.judges import TOTAL, Judge
 from selfremaster.core.levels import rms_db
 from selfremaster.core.models import Model
 from selfremaster.registry.building import build
-
-Content = Callable[[Model, Tensor, Tensor], float]
-"""How far two waves (samples,) say the same, 1 for wholly."""
 
 QUALITY = (("distillmos", "distillmos"), ("dnsmos", "dnsmos-p808"))
 """Metrics that need no reference, each with its number from 1 to 5; the mean of them is taken."""
@@ -39,6 +36,10 @@ class Criterion(Judge):
     start by more than 0.03, that its level moves by more than 6 dB, and samples that are no numbers
     (infinite). A gain of less than 0.05 points is none.
 
+    Windows of which a metric has no number at the start, such as silence, do not count for it; one
+    that had a number and has none later is a failure (infinite). Where the start itself has none,
+    nothing can be told to be better, and all is infinite.
+
     The losses do not count, since they do not tell: a channel module that learns makes the task of
     the analysis module another one, and what explains the recordings best is to leave them as they
     are. Without a metric they are all that there is (the mean of both, each relative to its start,
@@ -49,28 +50,28 @@ class Criterion(Judge):
         self,
         waves: Sequence[Tensor],
         quality: Sequence[tuple[Metric, str]] = (),
-        content: Content | None = None,
     ) -> None:
         self.waves = tuple(waves)  # (samples,), at the model's rate and level
         self.quality = tuple(quality)
-        self.content = content or envelope_agreement
-        self.start: dict[str, float] | None = None
+        self.start: dict[str, float] | None = None  # empty where it could not be judged
+        self.counted: list[bool] | None = None  # which scores, by metric and wave, were numbers
 
     def __call__(self, model: Model, losses: Mapping[str, float]) -> Mapping[str, float]:
         """The numbers of the model, and what they come to beside those of the start."""
         numbers = {name: losses[name] for name in ("reconstruction", "task") if name in losses}
         waves = [restored(model, wave) for wave in self.waves]
-        if not all(bool(torch.isfinite(wave).all()) for wave in waves):
-            return {**numbers, TOTAL: math.inf}
-        numbers |= self._heard(model, waves)
+        sound = all(bool(torch.isfinite(wave).all()) for wave in waves)
+        if sound:
+            numbers |= self._heard(model, waves)
+        told = sound and not math.isnan(numbers.get("quality", 0.0))
         if self.start is None:
-            self.start = dict(numbers)
-        return {**numbers, TOTAL: total(numbers, self.start)}
+            self.start = dict(numbers) if told else {}
+        return {**numbers, TOTAL: total(numbers, self.start) if told and self.start else math.inf}
 
     def _heard(self, model: Model, waves: Sequence[Tensor]) -> dict[str, float]:
         pairs = list(zip(self.waves, waves, strict=True))
         numbers = {
-            "content": _mean([self.content(model, *pair) for pair in pairs]),
+            "content": _mean([envelope_agreement(model, *pair) for pair in pairs]),
             "level_db": _mean([float(rms_db(wave)) for wave in waves]),
         }
         scores = [
@@ -78,17 +79,20 @@ class Criterion(Judge):
             for metric, name in self.quality
             for wave in waves
         ]
+        if self.counted is None:
+            self.counted = [math.isfinite(score) for score in scores]
         if scores:
-            numbers["quality"] = _mean([score for score in scores if math.isfinite(score)])
+            counting = zip(scores, self.counted, strict=True)
+            numbers["quality"] = _mean([score for score, counted in counting if counted])
         return numbers
 
     def state(self) -> Mapping[str, Any]:
-        """The numbers of the start."""
-        return {"start": self.start}
+        """The numbers of the start, and which scores count."""
+        return {"start": self.start, "counted": self.counted}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
-        self.start = state["start"]
+        self.start, self.counted = state["start"], state["counted"]
 
 
 def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
@@ -102,7 +106,8 @@ def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
     """
     if "quality" in start:
         gained = numbers.get("quality", math.nan) - start["quality"]
-        # nothing that can be heard, or no number: no better than the start
+        if math.isnan(gained):
+            return math.inf
         result = 1.0 - gained if gained >= LEAST_GAIN else 1.0 + max(-gained, 0.0)
     else:
         result = _relative_losses(numbers, start)

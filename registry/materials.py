@@ -4,11 +4,12 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from selfremaster.core import audio, manifests
+from selfremaster.core.choices import evenly
 from selfremaster.core.errors import AudioError, ExperimentError
 from selfremaster.core.folders import find_audio
 from selfremaster.core.pieces import (
@@ -16,8 +17,9 @@ from selfremaster.core.pieces import (
     HELD_OUT,
     MANIFEST_NAME,
     TRAIN,
+    Piece,
     cut_pieces,
-    evenly,
+    draw_pieces,
     find_heard,
     find_pieces,
     held_out,
@@ -35,11 +37,35 @@ VOICES = Path(__file__).with_name("voices")
 """Clean speech that comes with the package."""
 
 MOST_MINUTES_OF_SPEECH = 60.0
-MOST_HOURS_SURVEYED = 1.5  # of very many recordings so much is looked at, drawn evenly
+MOST_HOURS_SURVEYED = 1.5  # of more sound so much is looked at, drawn evenly
+FILES_SURVEYED = 6  # of very long ones so many are looked at in part, rather than fewer as a whole
 MOST_CLEAN_FILES = 2000
 
 Told = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many are."""
+
+
+class CleanFile(NamedTuple):
+    """A file of clean speech that can be read."""
+
+    path: Path
+    split: str
+    seconds: float
+
+
+class Material(NamedTuple):
+    """What there is to learn from, before any of it is written."""
+
+    survey: str  # in words
+    notes: tuple[str, ...]
+    pieces: tuple[Piece, ...]
+    heard: tuple[Piece, ...]
+    clean: tuple[CleanFile, ...]
+
+    @property
+    def to_cut(self) -> int:
+        """How many files will be cut."""
+        return len(self.pieces) + len(self.heard)
 
 
 def find_recordings(paths: Sequence[Path], output: Path) -> list[Path]:
@@ -58,49 +84,72 @@ def find_recordings(paths: Sequence[Path], output: Path) -> list[Path]:
     return files
 
 
-def gather_material(
-    files: Sequence[Path], output: Path, sample_rate: int, clean: Path | None, told: Told
-) -> dict[str, Any]:
-    """Survey the recordings, and write the speech that is learned from."""
-    chosen = _surveyed(files)
+def find_material(files: Sequence[Path], output: Path, clean: Path | None, told: Told) -> Material:
+    """Survey the recordings and look through the clean speech; nothing is written.
+
+    Raises `AudioError` for too little speech, `ExperimentError` for too little clean speech.
+    """
+    clean_files, unread = find_clean(VOICES if clean is None else clean, output)
+    chosen, part, about = _to_be_surveyed(files)
     results: list[Any] = []
-    for number, result in enumerate(survey_files(chosen), start=1):
+    for number, result in enumerate(survey_files(chosen, part), start=1):
         results.append(result)
         told("surveying", number, len(chosen))
     survey = gather(results)
     _check_survey(survey)
-    pieces = find_pieces(survey)
-    most = 60 * MOST_MINUTES_OF_SPEECH
-    cut = cut_pieces(
-        pieces,
-        find_heard(survey),
+    found = find_pieces(survey)
+    pieces = draw_pieces(found, 60 * MOST_MINUTES_OF_SPEECH)
+    notes = [f"left out: {failure.reason}" for failure in survey.failures]
+    notes += [*unread, *_advice(survey), *about]
+    if len(pieces) < len(found):
+        learned = sum(piece.seconds for piece in pieces) / 60
+        notes.append(f"{learned:.0f} minutes of the speech are learned from, drawn evenly")
+    heard = find_heard(survey)
+    return Material(survey.words(), tuple(notes), tuple(pieces), tuple(heard), tuple(clean_files))
+
+
+def write_material(material: Material, output: Path, sample_rate: int, told: Told) -> None:
+    """Cut the speech out of the recordings, and list the clean speech."""
+    folder = output.resolve()
+    rows = [
+        manifests.Item(_relative(one.path, folder), one.split, seconds=one.seconds)
+        for one in material.clean
+    ]
+    rows.sort(key=lambda item: item.path)
+    manifests.write(manifests.Manifest(output, tuple(rows)), output / CLEAN_NAME)
+    cut_pieces(
+        material.pieces,
+        material.heard,
         output / SPEECH,
         sample_rate,
-        most,
         lambda done, count: told("cutting speech", done, count),
     )
-    _write_clean(VOICES if clean is None else clean, output)
-    notes = [f"left out: {failure.reason}" for failure in survey.failures]
-    notes += _advice(survey)
+
+
+def _to_be_surveyed(files: Sequence[Path]) -> tuple[list[Path], float, list[str]]:
+    """The files to look at, how much of each, and what is to be said of that; all, if short."""
+    lengths = {file: _seconds(file) for file in files}
+    budget, whole = 3600 * MOST_HOURS_SURVEYED, sum(lengths.values())
+    if whole <= budget:
+        return list(files), 1.0, []
+    count = max(math.ceil(len(files) * budget / whole), min(len(files), FILES_SURVEYED))
+    chosen = evenly(files, count)
+    seconds = sum(lengths[file] for file in chosen)
+    part = min(budget / seconds, 1.0) if seconds else 1.0
+    about = []
     if len(chosen) < len(files):
-        notes.append(f"{len(chosen)} of {len(files)} files were looked at, drawn evenly")
-    learned_from = [item for item in cut.items if item.split != HEARD]
-    if len(learned_from) < len(pieces):
-        learned = sum(item.seconds or 0.0 for item in learned_from) / 60
-        notes.append(f"{learned:.0f} minutes of the speech are learned from, drawn evenly")
-    return {"survey": survey.words(), "notes": notes}
+        about.append(f"{len(chosen)} of {len(files)} files were looked at, drawn evenly")
+    if part < 1:
+        looked = f"{part * seconds / 3600:.1f} of their {seconds / 3600:.1f} hours"
+        about.append(f"{looked} were looked at, half a minute here and there")
+    return chosen, part, about
 
 
-def _surveyed(files: Sequence[Path]) -> list[Path]:
-    """The files to look at: all, or if they are very long together, some."""
-    lengths = []
-    for file in files:
-        try:
-            lengths.append(audio.inspect(file).seconds)
-        except AudioError:
-            lengths.append(0.0)
-    part = 3600 * MOST_HOURS_SURVEYED / max(sum(lengths), 1.0)
-    return evenly(files, max(math.ceil(len(files) * min(part, 1.0)), 1))
+def _seconds(file: Path) -> float:
+    try:
+        return audio.inspect(file).seconds
+    except AudioError:
+        return 0.0
 
 
 def _check_survey(survey: Survey) -> None:
@@ -120,38 +169,56 @@ def _advice(survey: Survey) -> list[str]:
     return notes
 
 
-def _write_clean(source: Path, output: Path) -> None:
-    """List the clean speech, with every tenth file held out; a manifest keeps its own splits."""
+def find_clean(source: Path, output: Path) -> tuple[list[CleanFile], list[str]]:
+    """The clean speech that can be read, every tenth file of it held out, and what cannot be.
+
+    A manifest keeps its own splits, where it has those for learning and for holding out. Raises
+    `ExperimentError` where less than two files are left, and for what is no manifest.
+    """
+    known: list[CleanFile] = []
+    reasons: list[str] = []
+    for file, split in _listed(source, output.resolve()):
+        try:
+            known.append(CleanFile(file, split, audio.inspect(file).seconds))
+        except AudioError as error:
+            reasons.append(str(error))
+    if not known:
+        more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+        raise ExperimentError(f"{reasons[0]}{more}; give other clean speech")
+    if {one.split for one in known} != {TRAIN, HELD_OUT}:
+        known = _parted(known)
+    rest = f" (and {len(reasons) - 1} more of the clean speech)" if len(reasons) > 1 else ""
+    return known, [f"left out: {reasons[0]}{rest}"] if reasons else []
+
+
+def _listed(source: Path, results: Path) -> list[tuple[Path, str]]:
+    """Files of clean speech with their splits, but for what an adaptation left among them."""
     if source.is_file() and source.suffix.lower() == ".csv":
         listed = manifests.read(source)
-        items = [(listed.file(item), item.split) for item in listed.items]
-        if {TRAIN, HELD_OUT} <= {split for _, split in items}:
-            items = [pair for pair in items if pair[1] in (TRAIN, HELD_OUT)]
-        else:
-            items = _parted([file for file, _ in items])
-    else:
-        items = _parted([file for file, _ in find_audio(source)])
-    missing = [file for file, _ in items if not file.is_file()]
-    if missing:
-        raise ExperimentError(f"{source}: {missing[0]} is not there; put it there, or list others")
-    folder = output.resolve()
-    rows = [
-        manifests.Item(_relative(file, folder), split, seconds=audio.inspect(file).seconds)
-        for file, split in items
-    ]
-    rows.sort(key=lambda item: item.path)
-    manifests.write(manifests.Manifest(output, tuple(rows)), output / CLEAN_NAME)
+        parted = {TRAIN, HELD_OUT} <= {item.split for item in listed.items}
+        return [
+            (listed.file(item), item.split)
+            for item in listed.items
+            if not parted or item.split in (TRAIN, HELD_OUT)
+        ]
+    found = [file for file, _ in find_audio(source)]
+    foreign = [file for file in found if results not in file.resolve().parents]
+    if not foreign:
+        raise ExperimentError(f"{source}: holds nothing but results; give other clean speech")
+    return [(file, "") for file in evenly(foreign, MOST_CLEAN_FILES)]
 
 
-def _parted(files: Sequence[Path]) -> list[tuple[Path, str]]:
+def _parted(files: Sequence[CleanFile]) -> list[CleanFile]:
     chosen = evenly(files, MOST_CLEAN_FILES)
     if len(chosen) < 2:
         raise ExperimentError(
-            f"{chosen[0]}: one file of clean speech; give a folder of two or more, so that one can "
-            "be held out"
+            f"{chosen[0].path}: one file of clean speech; give a folder of two or more, so that "
+            "one can be held out"
         )
     kept = held_out(len(chosen))
-    return [(file, HELD_OUT if index in kept else TRAIN) for index, file in enumerate(chosen)]
+    return [
+        one._replace(split=HELD_OUT if index in kept else TRAIN) for index, one in enumerate(chosen)
+    ]
 
 
 def _relative(file: Path, folder: Path) -> str:

@@ -11,26 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from selfremaster.core import audio, manifests, pieces
+from selfremaster.core import audio, manifests
 from selfremaster.core.bundles import read_bundle
 from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.models import Model
 from selfremaster.plugins.objectives.ssl_dual import SslDual
-from selfremaster.registry import adapting, criteria
+from selfremaster.registry import adapting
 from tests import tiny
+from tests.adaptations import SECONDS, adapt, make_quick, write_tape
 from tests.cli import Outcome, run
-
-SECONDS = 75.0
 
 
 @pytest.fixture(scope="module")
 def tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one long recording of speech, quiet and in stereo at another rate."""
-    folder = tmp_path_factory.mktemp("tape")
-    wave = tiny.speech_like(SECONDS, 1)
-    slow = audio.resample(0.1 * wave, tiny.RATE, 16000)
-    audio.write(folder / "side-a.wav", torch.cat([slow, slow]), 16000)
-    return folder
+    return write_tape(tmp_path_factory.mktemp("tape"))
 
 
 @pytest.fixture(scope="module")
@@ -38,30 +32,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.write_model(tmp_path_factory.mktemp("model") / "model.safetensors", seed=3)
 
 
-QUICK = {
-    "VALIDATE_EVERY": 2,
-    "SEGMENT_SECONDS": 0.2,
-    "BATCH_SIZE": 2,
-    "HELD_OUT_SEGMENTS": 2,
-}
-
-
-def make_quick(patch: pytest.MonkeyPatch) -> None:
-    """Small numbers, and no network that judges the sounds of a model that knows nothing."""
-    patch.setattr(criteria, "QUALITY", ())
-    patch.setattr(pieces, "HEARD_SECONDS", 1.0)
-    for name, value in QUICK.items():
-        patch.setattr(adapting, name, value)
-
-
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     make_quick(monkeypatch)
-
-
-def adapt(tape: Path, output: Path, model: Path, *more: str | Path) -> Outcome:
-    given = ("adapt", tape, "--output", output, "--model", model, "--steps", "4", *more)
-    return run(*given, "--device", "cpu", "--by-losses")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from selfremaster.core.bundles import read_bundle
 from selfremaster.core.errors import ExperimentError
+from selfremaster.core.interfaces import ComponentConfig, Metric
 from selfremaster.core.judges import Judge
 from selfremaster.core.models import Model
 from selfremaster.registry import criteria
@@ -162,6 +163,55 @@ def test_silence_and_broken_sound_are_never_the_best(
     for made, limit in ((0.0, 2.0), (math.nan, math.inf)):
         monkeypatch.setattr(model, "restore_segment", lambda wave, made=made: wave * made)
         assert judge(model, {"reconstruction": 0.5})["total"] >= limit
+
+
+class Scripted(Metric):
+    """Gives the numbers that it is told to give, one after another."""
+
+    directions: ClassVar[Mapping[str, Literal["higher", "lower"]]] = {"opinion": "higher"}
+
+    def __init__(self, *opinions: float) -> None:
+        super().__init__(ComponentConfig())
+        self.opinions = iter(opinions)
+
+    def compute(
+        self, estimate: Tensor, sample_rate: int, reference: Tensor | None = None
+    ) -> dict[str, float]:
+        """The next number."""
+        return {"opinion": next(self.opinions)}
+
+
+@pytest.mark.parametrize(
+    ("start", "later", "wanted"),
+    [
+        ((3.0, 2.0), (3.5, 2.5), 0.5),
+        ((3.0, math.nan), (3.5, math.nan), 0.5),
+        ((3.0, math.nan), (3.5, 1.0), 0.5),  # what did not count does not count later
+        ((3.0, 2.0), (4.0, math.nan), math.inf),  # what counted does
+        ((3.0, 2.0), (math.nan, math.nan), math.inf),
+        ((math.nan, math.nan), (4.0, 4.0), math.inf),
+    ],
+)
+def test_windows_without_a_number_do_not_make_a_moment_better(
+    model: Model, start: tuple[float, ...], later: tuple[float, ...], wanted: float
+) -> None:
+    waves = [tiny.speech_like(0.5, seed)[0] for seed in (1, 2)]
+    judge = criteria.Criterion(waves, [(Scripted(*start, *later), "opinion")])
+    first = judge(model, {})["total"]
+    assert first == (1 if math.isfinite(start[0]) else math.inf)
+    again = criteria.Criterion(waves, judge.quality)  # as after an interruption
+    again.load(judge.state())
+    assert again(model, {})["total"] == pytest.approx(wanted)
+
+
+def test_a_model_that_begins_with_broken_sound_is_not_compared(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = criteria.Criterion([tiny.speech_like(1, 1)[0]])
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "restore_segment", lambda wave: wave * math.nan)
+        assert judge(model, {"task": 1.0})["total"] == math.inf
+    assert judge(model, {"task": 0.5})["total"] == math.inf
 
 
 def test_envelopes_agree_with_themselves_filtered_and_not_with_other_speech(model: Model) -> None:

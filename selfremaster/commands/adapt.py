@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +21,13 @@ from selfremaster.commands.terminal import (
     say_json,
     say_table,
 )
-from selfremaster.commands.train import RunReport, stopping_between_steps
+from selfremaster.commands.train import learning, note_beginning
 
 if TYPE_CHECKING:
-    from selfremaster.registry.adapting import Adapted, Prepared, Wanted
+    from collections.abc import Callable, Iterator
+
+    from selfremaster.registry.adaptation_plans import Wanted
+    from selfremaster.registry.adapting import Adapted, Prepared
 
 MINUTES = 15.0
 LEAST_PART = 0.5  # of the minutes that learning has, however long the survey took
@@ -86,11 +90,10 @@ def adapt(
     """
     hush_libraries()
     from selfremaster.benchmarks.reporting import adaptations, reports
-    from selfremaster.core.checkpoints import checkpoint_step
-    from selfremaster.registry import adapting
+    from selfremaster.registry import adaptation_plans, adapting
 
     began = time.monotonic()
-    wanted = adapting.Wanted(
+    wanted = adaptation_plans.Wanted(
         tuple(recordings),
         output,
         str(model_reference(model)),
@@ -101,51 +104,57 @@ def adapt(
         seed,
         by_losses,
     )
-    adapting.check(wanted)  # before anything is removed
-    names = (reports.PAGE_NAME, reports.TEXT_NAME)
-    adapting.claim(output, *names, overwrite=overwrite, resume=resume)
-    if resume and checkpoint_step(output) is None and not quiet:
-        note(f"{output}: no checkpoint to go on from; beginning")
-    prepared = _prepare(wanted, resume=resume, quiet=quiet)
+    again = _again(wanted)
+    with _looking(quiet=quiet) as told:
+        prepared = adapting.prepare(
+            wanted,
+            resume=resume,
+            overwrite=overwrite,
+            beside=(reports.PAGE_NAME, reports.TEXT_NAME),
+            told=told,
+        )
+    if not quiet:
+        _introduce(prepared)
+    note_beginning(output, resume=resume, quiet=quiet)
     left = minutes * (1 - REPORT_PART) - (time.monotonic() - began) / 60
-    with progress(quiet, "adapting", prepared.experiment.train.steps) as bar:
-        report = RunReport(prepared.experiment, bar, quiet=quiet)
-        try:
-            with stopping_between_steps(report):
-                adapted = adapting.learn(
-                    prepared, resume=resume, report=report, minutes=max(left, minutes * LEAST_PART)
-                )
-        except KeyboardInterrupt:
-            saved = checkpoint_step(output)
-            done = "the speech is cut" if saved is None else f"step {saved} is saved"
-            again = shlex.join(_again(wanted))
-            raise Interrupted(f"{done}, go on with: {again}") from None
-    written = adaptations.write(adapted)
+    cut = "the speech is cut"
+    with learning("adapting", prepared.experiment, output, again, quiet=quiet, done=cut) as report:
+        adapted = adapting.learn(
+            prepared, resume=resume, report=report, minutes=max(left, minutes * LEAST_PART)
+        )
+    try:
+        written = adaptations.write(adapted)
+    except KeyboardInterrupt:
+        done = f"the model is {adapted.result.bundle}, without its report"
+        raise Interrupted(f"{done}; for that, go on with: {shlex.join(again)}") from None
     if as_json:
         say_json(_as_json(adapted, written))
     elif not quiet:
         _show(adapted, written)
 
 
-def _prepare(wanted: Wanted, *, resume: bool, quiet: bool) -> Prepared:
-    from selfremaster.registry import adapting
-
+@contextmanager
+def _looking(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far the recordings are looked at."""
     with progress(quiet, "looking at the recordings", None) as bar:
 
         def told(what: str, done: int, count: int) -> None:
             bar.at(done, f"{what}, {done} of {count}")
 
         try:
-            prepared = adapting.prepare(wanted, resume=resume, told=told)
+            yield told
         except KeyboardInterrupt:
-            raise Interrupted("nothing was learned yet") from None
-    if not quiet:
-        note(prepared.survey)
-        for line in prepared.notes:
-            note(f"note: {line}")
-        if not prepared.measured:
-            note(f"note: {adapting.BY_LOSSES}")
-    return prepared
+            raise Interrupted("nothing was learned yet; the same command begins anew") from None
+
+
+def _introduce(prepared: Prepared) -> None:
+    from selfremaster.registry.adapting import BY_LOSSES
+
+    note(prepared.survey)
+    for line in prepared.notes:
+        note(f"note: {line}")
+    if not prepared.measured:
+        note(f"note: {BY_LOSSES}")
 
 
 def _again(wanted: Wanted) -> list[str]:

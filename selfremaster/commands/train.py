@@ -25,7 +25,7 @@ from selfremaster.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
     from selfremaster.core.experiments import Experiment
@@ -69,37 +69,65 @@ def train(
     Ctrl-C keeps what is done, and --resume goes on from there.
     """
     hush_libraries()
-    from selfremaster.core.checkpoints import checkpoint_step
     from selfremaster.core.experiments import Experiment
     from selfremaster.core.files import folder_named
     from selfremaster.registry import runs
 
     wanted = Experiment.from_file(experiment, settings or ())
     folder = output or folder_named(Path("runs"), wanted.name)
-    if resume and checkpoint_step(folder) is None and not quiet:
-        note(f"{folder}: no checkpoint to go on from; beginning")
-    with progress(quiet, "training", wanted.train.steps) as bar:
-        report = RunReport(wanted, bar, quiet=quiet)
-        try:
-            with stopping_between_steps(report):
-                result = runs.train(
-                    wanted, folder, resume=resume, init=init, report=report, told=report.features
-                )
-        except KeyboardInterrupt:
-            saved = checkpoint_step(folder)
-            if saved is None:
-                raise Interrupted("nothing was saved yet") from None
-            again = ["selfremaster", "train", str(experiment)]
-            again += [word for text in settings or () for word in ("--set", text)]
-            again += ["--init", init] if init else []
-            again += ["--output", str(folder), "--resume"]
-            raise Interrupted(f"step {saved} is saved, go on with: {shlex.join(again)}") from None
+    again = ["selfremaster", "train", str(experiment)]
+    again += [word for text in settings or () for word in ("--set", text)]
+    again += ["--init", init] if init else []
+    again += ["--output", str(folder), "--resume"]
+    note_beginning(folder, resume=resume, quiet=quiet)
+    with learning("training", wanted, folder, again, quiet=quiet) as report:
+        result = runs.train(
+            wanted, folder, resume=resume, init=init, report=report, told=report.features
+        )
     if result.rank:
         return  # the first of several processes speaks for all
     if as_json:
         say_json(_as_json(result))
     elif not quiet:
         _show(result)
+
+
+def note_beginning(folder: Path, *, resume: bool, quiet: bool) -> None:
+    """Say that there is nothing to go on from, where that was asked for."""
+    from selfremaster.core.checkpoints import checkpoint_step
+
+    if resume and checkpoint_step(folder) is None and not quiet:
+        note(f"{folder}: no checkpoint to go on from; beginning")
+
+
+@contextmanager
+def learning(
+    doing: str,
+    experiment: Experiment,
+    folder: Path,
+    again: Sequence[str],
+    *,
+    quiet: bool,
+    done: str | None = None,
+) -> Iterator[RunReport]:
+    """Show how a run goes and let Ctrl-C end it between two steps, with words on how to go on.
+
+    ``again`` is the command that goes on, ``done`` what is there for it before the first checkpoint
+    is; without such, nothing.
+    """
+    from selfremaster.core.checkpoints import checkpoint_step
+
+    with progress(quiet, doing, experiment.train.steps) as bar:
+        report = RunReport(experiment, bar, quiet=quiet)
+        try:
+            with stopping_between_steps(report):
+                yield report
+        except KeyboardInterrupt:
+            saved = checkpoint_step(folder)
+            there = done if saved is None else f"step {saved} is saved"
+            if there is None:
+                raise Interrupted("nothing was saved yet") from None
+            raise Interrupted(f"{there}, go on with: {shlex.join(again)}") from None
 
 
 @contextmanager
