@@ -16,7 +16,7 @@ from selfremaster.core.bundles import read_bundle
 from selfremaster.core.interfaces import StepContext, StepLosses
 from selfremaster.core.models import Model
 from selfremaster.plugins.objectives.ssl_dual import SslDual
-from selfremaster.registry import adapting
+from selfremaster.registry import adapting, criteria
 from tests import tiny
 from tests.adaptations import SECONDS, adapt, make_quick, write_tape
 from tests.cli import Outcome, run
@@ -136,6 +136,18 @@ def test_what_only_drifts_leaves_the_model_as_it_was_and_says_so(
     before, after = read_bundle(model).tensors, read_bundle(tmp_path / "out").tensors
     assert before.keys() == after.keys()
     assert [name for name in before if not torch.equal(before[name].float(), after[name])] == []
+
+
+def test_a_model_that_cannot_be_judged_is_left_as_it_was_and_that_is_said(
+    tape: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(criteria, "restored", lambda model, wave: wave * math.nan)
+    outcome = adapt(tape, tmp_path / "out", model)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith("the model as it was could not be judged: what it makes of the")
+    before, after = read_bundle(model).tensors, read_bundle(tmp_path / "out").tensors
+    assert [name for name in before if not torch.equal(before[name].float(), after[name])] == []
+    assert "could not be judged" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
 def test_losses_that_are_no_numbers_end_the_learning_and_the_best_is_kept(
