@@ -52,7 +52,11 @@ def test_the_published_vocoder_sounds_as_published(tmp_path: Path) -> None:
 
 def test_a_whole_model_becomes_a_bundle_that_restores(tmp_path: Path) -> None:
     name = "SSLDualLightningModule melspec normal with channel loss [v2]"
-    path = checkpoints.save(tmp_path / "last.ckpt", checkpoints.remaster(name), optimizer_states=[])
+    path = checkpoints.save(
+        tmp_path / "last.ckpt",
+        checkpoints.remaster(name, "encoder.", "channelfeats."),
+        optimizer_states=[],
+    )
     done = run("convert", path, "--output", tmp_path / "v2", "--json")
     assert (done.code, done.err) == (0, "")
     told = json.loads(done.out)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -231,7 +232,7 @@ def write_benchmark(folder: Path, systems: dict[str, Path]) -> Path:
         for number in (1, 2, 3):
             name = f"alder/alder-{number}.flac"
             failed = restorer == "quiet" and number == 3
-            sounds = {"restored": str(systems[restorer] / name)} if not failed else {}
+            sounds = {"restored": f"{restorer}/{name}"} if not failed else {}
             result = Result(
                 cell="0" * 16,
                 condition="tape" if number < 3 else "disc",
@@ -243,11 +244,13 @@ def write_benchmark(folder: Path, systems: dict[str, Path]) -> Path:
                 seconds=0.3,
                 sample_rate=22050,
                 status="failed" if failed else "ok",
-                sounds={**sounds, "reference": str(systems["clean"] / name)},
+                sounds={**sounds, "reference": f"clean/{name}"},
             )
             results.append(result.model_dump_json())
     told = Provenance(selfremaster="0", started="2026-01-01", python="3", grid_sha256="0")
     folder.mkdir()
+    for system in ("clean", "clipped", "quiet"):
+        shutil.copytree(systems[system], folder / system)
     (folder / "results.jsonl").write_text("\n".join(results), encoding="utf-8")
     (folder / "costs.jsonl").write_text("", encoding="utf-8")
     (folder / "grid.yaml").write_text("name: tapes", encoding="utf-8")

@@ -20,7 +20,7 @@ from tests.odd_files import ODD_FILES, make, odd_files, outcome_of, table
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "examples" / "odd-files.md"
 HANG_SECONDS = 600  # nothing here should take a tenth of it
-MOST_BYTES = 512 << 20
+MOST_BYTES = 256 << 20  # beside what the libraries take: with torch's for CUDA, hundreds more
 FOUND = odd_files()
 REPAIRED = {
     "nan.wav",
@@ -170,4 +170,4 @@ def test_no_command_fails_otherwise_than_in_words(told: Mapping[str, Any]) -> No
 
 
 def test_all_of_it_takes_little_memory(told: Mapping[str, Any]) -> None:
-    assert told["peak_bytes"] < MOST_BYTES
+    assert told["more_bytes"] < MOST_BYTES
