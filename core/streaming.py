@@ -196,7 +196,7 @@ class Spool:
             self._file.seek(start * frame)
             read = self._file.read(min(BLOCK_SAMPLES, self.samples - start) * frame)
             rows = np.frombuffer(read, np.float32).reshape(-1, self.channels)
-            yield torch.from_numpy(np.ascontiguousarray(rows.T))
+            yield torch.from_numpy(np.array(rows.T, order="C"))
 
 
 def beginning(sound: Sound, samples: int | None = None) -> Tensor:
