@@ -19,6 +19,8 @@ QUALITY = (("distillmos", "distillmos"), ("dnsmos", "dnsmos-p808"))
 """Metrics that need no reference, each with its number from 1 to 5; the mean of them is taken."""
 PACKAGES = "selfremaster[distillmos,metrics]"
 
+LOSSES = ("reconstruction", "task")
+
 LEAST_GAIN = 0.05  # points of opinion, below which nothing is worth a change
 CONTENT_SLACK, CONTENT_WEIGHT = 0.03, 10.0  # agreement may fall by so much; what is beyond counts
 LEVEL_SLACK_DB, LEVEL_WEIGHT = 6.0, 0.1  # likewise how loud the restored speech is, in dB
@@ -33,8 +35,8 @@ class Criterion(Judge):
     ``total`` is 1 for the model as it comes, less the points of opinion that restored recordings
     gain by metrics that need no reference. What must not happen counts on top, so much that no gain
     makes up for it: that the restored speech agrees less with what the recording says than at the
-    start by more than 0.03, that its level moves by more than 6 dB, and samples that are no numbers
-    (infinite). A gain of less than 0.05 points is none.
+    start by more than 0.03, that its level moves by more than 6 dB, and samples or any of these
+    measures that are no numbers (infinite). A gain of less than 0.05 points is none.
 
     Windows of which a metric has no number at the start, such as silence, do not count for it; one
     that had a number and has none later is a failure (infinite). Where the start itself has none,
@@ -58,15 +60,14 @@ class Criterion(Judge):
 
     def __call__(self, model: Model, losses: Mapping[str, float]) -> Mapping[str, float]:
         """The numbers of the model, and what they come to beside those of the start."""
-        numbers = {name: losses[name] for name in ("reconstruction", "task") if name in losses}
+        numbers = {name: losses[name] for name in LOSSES if name in losses}
         waves = [restored(model, wave) for wave in self.waves]
         sound = all(bool(torch.isfinite(wave).all()) for wave in waves)
         if sound:
             numbers |= self._heard(model, waves)
-        told = sound and not math.isnan(numbers.get("quality", 0.0))
         if self.start is None:
-            self.start = dict(numbers) if told else {}
-        return {**numbers, TOTAL: total(numbers, self.start) if told and self.start else math.inf}
+            self.start = dict(numbers) if sound else {}
+        return {**numbers, TOTAL: total(numbers, self.start) if sound and self.start else math.inf}
 
     def _heard(self, model: Model, waves: Sequence[Tensor]) -> dict[str, float]:
         pairs = list(zip(self.waves, waves, strict=True))
@@ -98,16 +99,21 @@ class Criterion(Judge):
 def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
     """What the numbers of a model come to, 1 for those of the start; the lower the better.
 
+    Infinite where one that counts is no number, before or after: what is far too loud has no
+    agreement, and no guard rail would hold it.
+
     >>> start = {"reconstruction": 2.0, "task": 1.0, "content": 0.9, "quality": 3.0}
     >>> total(start, start)
     1.0
     >>> total({"reconstruction": 1.0, "task": 0.5, "content": 0.9, "quality": 3.5}, start)
     0.5
     """
-    if "quality" in start:
-        gained = numbers.get("quality", math.nan) - start["quality"]
-        if math.isnan(gained):
+    counting = ("quality",) if "quality" in start else LOSSES
+    for name in {*counting, "content", "level_db"} & start.keys():
+        if not math.isfinite(start[name]) or not math.isfinite(numbers.get(name, math.nan)):
             return math.inf
+    if "quality" in start:
+        gained = numbers["quality"] - start["quality"]
         result = 1.0 - gained if gained >= LEAST_GAIN else 1.0 + max(-gained, 0.0)
     else:
         result = _relative_losses(numbers, start)
@@ -118,11 +124,7 @@ def total(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
 
 
 def _relative_losses(numbers: Mapping[str, float], start: Mapping[str, float]) -> float:
-    parts = [
-        numbers[name] / max(start[name], 1e-9)
-        for name in ("reconstruction", "task")
-        if name in numbers and name in start
-    ]
+    parts = [numbers[name] / max(start[name], 1e-9) for name in LOSSES if name in start]
     return _mean(parts) if parts else 1.0
 
 

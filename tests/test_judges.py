@@ -135,6 +135,16 @@ def test_quality_decides_within_guard_rails(changes: dict[str, float], better: b
     assert (criteria.total({**start, **changes}, start) < 1) == better
 
 
+@pytest.mark.parametrize("name", ["quality", "content", "level_db"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_a_failure_before_and_after(name: str, number: float) -> None:
+    start, later = {**START, "quality": 3.0}, {**START, "quality": 3.5}
+    assert criteria.total({**later, name: number}, start) == math.inf
+    assert criteria.total(later, {**start, name: number}) == math.inf
+    assert criteria.total({**START, "task": number}, START) == math.inf
+    assert criteria.total({**later, "task": number}, start) == pytest.approx(0.5)  # no loss counts
+
+
 def test_a_metric_that_is_gone_is_no_improvement() -> None:
     assert not criteria.total({**START, "task": 0.1}, {**START, "quality": 3.0}) < 1
 
@@ -160,7 +170,7 @@ def test_silence_and_broken_sound_are_never_the_best(
 ) -> None:
     judge = criteria.Criterion([tiny.speech_like(1, 1)[0]])
     assert judge(model, {"reconstruction": 1.0})["total"] == 1
-    for made, limit in ((0.0, 2.0), (math.nan, math.inf)):
+    for made, limit in ((0.0, 2.0), (math.nan, math.inf), (1e6, 10.0), (1e18, math.inf)):
         monkeypatch.setattr(model, "restore_segment", lambda wave, made=made: wave * made)
         assert judge(model, {"reconstruction": 0.5})["total"] >= limit
 
