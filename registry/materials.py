@@ -69,12 +69,16 @@ class Material(NamedTuple):
 
 
 def find_recordings(paths: Sequence[Path], output: Path) -> list[Path]:
-    """The recordings, but for what an earlier adaptation left among them."""
+    """The recordings, but for what an earlier adaptation left among them.
+
+    A file that is named counts wherever it lies, but for cut speech, which may be removed.
+    """
     results = output.resolve()
     for path in paths:
         if path.is_dir() and path.resolve() == results:
             raise AudioError(f"{path}: holds the recordings themselves; name another output")
     named = {path.resolve() for path in paths if path.is_file()}
+    named = {place for place in named if results / SPEECH not in place.parents}
     unique = {file.resolve(): file for file, _ in find_audio(list(paths))}
     files = [
         file for place, file in unique.items() if place in named or results not in place.parents
@@ -196,16 +200,24 @@ def _listed(source: Path, results: Path) -> list[tuple[Path, str]]:
     if source.is_file() and source.suffix.lower() == ".csv":
         listed = manifests.read(source)
         parted = {TRAIN, HELD_OUT} <= {item.split for item in listed.items}
-        return [
+        rows = [
             (listed.file(item), item.split)
             for item in listed.items
             if not parted or item.split in (TRAIN, HELD_OUT)
         ]
-    found = [file for file, _ in find_audio(source)]
-    foreign = [file for file in found if results not in file.resolve().parents]
+        return _foreign(rows, results / SPEECH, source)  # what is listed may lie beside it
+    found = [(file, "") for file, _ in find_audio(source)]
+    return evenly(_foreign(found, results, source), MOST_CLEAN_FILES)
+
+
+def _foreign(
+    files: Sequence[tuple[Path, str]], results: Path, source: Path
+) -> list[tuple[Path, str]]:
+    """The files that do not lie among results; raises without any."""
+    foreign = [one for one in files if results not in one[0].resolve().parents]
     if not foreign:
         raise ExperimentError(f"{source}: holds nothing but results; give other clean speech")
-    return [(file, "") for file in evenly(foreign, MOST_CLEAN_FILES)]
+    return foreign
 
 
 def _parted(files: Sequence[CleanFile]) -> list[CleanFile]:

@@ -84,6 +84,18 @@ def test_what_is_wrong_is_told_before_anything_is_removed(
     assert contents(adapted) == before
 
 
+def test_what_would_be_removed_is_nothing_to_learn_from(
+    adapted: Path, tape: Path, model: Path, tmp_path: Path
+) -> None:
+    before = contents(adapted)
+    speech = adapted / "speech"
+    listed = adapt(tape, adapted, model, "--overwrite", "--clean", speech / "manifest.csv")
+    assert listed.error.endswith("holds nothing but results; give other clean speech")
+    named = adapt(speech / "0001.flac", adapted, model, "--overwrite")
+    assert named.error.endswith("out: holds all the recordings; name another output")
+    assert contents(adapted) == before
+
+
 def test_a_bad_clean_side_leaves_no_folder(tape: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "clean").mkdir()
     outcome = adapt(tape, tmp_path / "out", model, "--clean", tmp_path / "clean")
