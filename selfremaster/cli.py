@@ -23,6 +23,7 @@ from selfremaster.commands.options import Without
 from selfremaster.commands.parts import list_parts, show
 from selfremaster.commands.profile import profile
 from selfremaster.commands.restore import restore
+from selfremaster.commands.serve import serve
 from selfremaster.commands.survey import survey
 from selfremaster.commands.terminal import note
 from selfremaster.commands.train import train
@@ -78,6 +79,7 @@ for _name, _command, _example in (
     ("benchmark", benchmark, "benchmark smoke --output runs/smoke"),
     ("convert", convert, "convert g_02500000 --output universal.safetensors"),
     ("export", export, "export default --output default.onnx"),
+    ("serve", serve, "serve --open"),
     ("profile", profile, "profile tapes --output tape.json --model runs/a"),
     ("transfer", transfer, "transfer new.wav --profile tape.json --output old.wav --model runs/a"),
     ("manifest", manifest, "manifest corpus --output corpus/manifest.csv --kind multi-unseen"),
