@@ -205,7 +205,7 @@ class Crew(Generic[Item, Result]):
             if not task.done():
                 if one.until > time.monotonic() or self._has_longer(task, one):
                     continue
-                outcome: Outcome = self._ended(one)
+                outcome: Outcome = self._ended(self._busy[task])
             else:
                 outcome = one.hand.outcome(task)
             del self._busy[task]
