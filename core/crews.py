@@ -205,7 +205,7 @@ class Crew(Generic[Item, Result]):
             if not task.done():
                 if one.until > time.monotonic() or self._has_longer(task, one):
                     continue
-                outcome: Outcome = self._ended(self._busy[task])
+                outcome: Outcome = _hung(self._busy[task])
             else:
                 outcome = one.hand.outcome(task)
             del self._busy[task]
@@ -232,11 +232,6 @@ class Crew(Generic[Item, Result]):
         self._busy[task] = one._replace(until=one.began + seconds)
         return one.began + seconds > time.monotonic()
 
-    def _ended(self, one: _Busy) -> Loss:
-        part = one.hand.told().part
-        one.hand.end()
-        return Loss("hung", part, seconds=one.until - one.began)
-
     def _given_up(self, item: Any, loss: Loss) -> Any:
         if self._care.lost is None:
             raise SelfRemasterError(
@@ -259,10 +254,15 @@ class Crew(Generic[Item, Result]):
                 if isinstance(outcome, Done):
                     yield one.number, outcome.result
         for one in self._busy.values():
-            loss = self._ended(one)
+            loss = _hung(one)
+            one.hand.end()
             if self._care.lost is not None:
                 self._care.lost(one.item, loss)  # tidies up
         self._busy = {}
+
+
+def _hung(one: _Busy) -> Loss:
+    return Loss("hung", one.hand.told().part, seconds=one.until - one.began)
 
 
 @contextmanager

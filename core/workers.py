@@ -135,7 +135,6 @@ class Worker:
             content = task.result()
         except BrokenProcessPool as error:
             codes = re.search(r"\{(.*)\}", str(error))
-            self.end()
             return Loss("died", self.told().part, codes.group(1) if codes else "")
         outcome: Outcome = loads(content)
         return outcome
