@@ -47,8 +47,8 @@ class Speaker(Vocoder):
                 opened.write(f"{os.getpid()} ")
             while os.path.exists(os.environ["ODD_SPEAKERS_LOG"] + ".wait"):
                 time.sleep(0.01)
-        time = torch.arange(frames * self.hop_samples)
-        return (0.1 * torch.sin(0.1 * time)).expand(len(features), -1).clone()
+        number = torch.arange(frames * self.hop_samples)
+        return (0.1 * torch.sin(0.1 * number)).expand(len(features), -1).clone()
 '''
 RATE_HZ = 22050
 SECONDS = {"plain": 0.3, "ending": 3.5, "hanging": 7.0, "waiting": 14.0}
