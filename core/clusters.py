@@ -2,10 +2,10 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from selfremaster.core.workers import Loss, Outcome, Task, Worker, packed
 
 Engine = Literal["local", "ray"]
 RAY_ADDRESS = "RAY_ADDRESS"
-RAY_REPORTS = "RAY_USAGE_STATS_ENABLED"
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
 STORE_BYTES = 100 * 2**20  # of shared memory for a cluster of the moment: results are small
 OURS = ("SELFREMASTER_", "HF_HUB_")  # variables that work elsewhere is to have, too
 ASKED_SECONDS = 5.0  # that a machine has to answer
@@ -49,28 +49,37 @@ def connected(processors: int | None = None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    for variable, text in QUIET.items():
+        os.environ.setdefault(variable, text)
+    # what Ray tells of its machines it tells to stdout, which is the result's own
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        _begin(ray, processors)
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _begin(ray: Any, processors: int | None) -> None:
     there = os.environ.get(RAY_ADDRESS)
-    os.environ.setdefault(RAY_REPORTS, "0")
-    quietly = partial(ray.init, log_to_driver=False, logging_level=logging.ERROR)
+    own = {"num_cpus": processors, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    how = {"address": there} if there else {"address": "local", **own}
     try:
         if there:
-            quietly(address=there)
-        else:
-            quietly(
-                address="local",
-                num_cpus=processors,
-                include_dashboard=False,
-                object_store_memory=STORE_BYTES,
-            )
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+            _knock(there)
+        ray.init(**how, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"{RAY_ADDRESS}={there}" if there else "a cluster of this machine"
         raise SelfRemasterError(
-            f"--engine ray: {where} cannot be had ({one_line(error)}); check `ray status` there"
+            f"--engine ray: {where} cannot be had ({one_line(error)}); look at `ray status`"
         ) from None
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` where nobody listens, which Ray itself notices after minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), ASKED_SECONDS).close()
 
 
 def resources(ray: Any, device: str, threads: int) -> dict[str, int]:

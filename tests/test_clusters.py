@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -136,16 +137,17 @@ def test_what_is_asked_of_a_cluster_goes_by_the_device() -> None:
     assert clusters.room_for(FakeRay(), {"num_cpus": 1, "num_gpus": 0}) == 1
 
 
-def test_a_cluster_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
-
-    def nowhere(**how: Any) -> None:
-        raise ConnectionError(f"nobody at {how['address']}\nfor long")
-
-    monkeypatch.setattr(ray, "init", nowhere)
-    monkeypatch.setenv(clusters.RAY_ADDRESS, "127.0.0.1:1")
-    with pytest.raises(SelfRemasterError, match=r"RAY_ADDRESS=127\.0\.0\.1:1 cannot be had \(Conn"):
-        with clusters.connected():
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_cluster_that_does_not_answer_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    with socket.socket() as taken:  # and nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        address = f"{scheme}127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv(clusters.RAY_ADDRESS, address)
+        words = f"^--engine ray: RAY_ADDRESS={address} cannot be had .*; look at `ray status`$"
+        with pytest.raises(SelfRemasterError, match=words), clusters.connected():
             pass
 
 
