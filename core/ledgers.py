@@ -35,6 +35,14 @@ class Result(Protocol):
     def seconds(self) -> float:
         """Of sound."""
 
+    @property
+    def source_sha256(self) -> str:
+        """Of the file it came of, where that is known already."""
+
+    @property
+    def target_sha256(self) -> str:
+        """Of the result, where that is known already."""
+
 
 Done = TypeVar("Done", bound=Result)
 
@@ -114,9 +122,9 @@ class Ledger:
         """What is told of a result."""
         return {
             "output": self._name(result.target),
-            "output_sha256": sha256_of(result.target),
+            "output_sha256": result.target_sha256 or sha256_of(result.target),
             "input": str(result.source),
-            "input_sha256": self._hash(result.source),
+            "input_sha256": result.source_sha256 or self._hash(result.source),
             "model": dict(self.work.model),
             "settings": dict(self.work.settings),
             "versions": dict(self.work.versions),

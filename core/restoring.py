@@ -13,6 +13,7 @@ from torch import Tensor
 from selfremaster.core import audio, guards, jobs, transferring
 from selfremaster.core.content import Second, measure_content
 from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
+from selfremaster.core.diaries import tell_length
 from selfremaster.core.effects import ANTI_PHASE, Channels
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.files import write_atomically
@@ -50,6 +51,8 @@ class Restored:
     content: Sequence[Second] = ()
     content_file: Path | None = None
     notes: tuple[str, ...] = ()  # what is to be known of it
+    source_sha256: str = ""  # of the files as they were then, where who restored took them
+    target_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
     """Read, restore, measure and draw one file; only then does anything take its place."""
     form = wanted.form
     info = audio.inspect(job.source, strict=form.strict, repair=form.repair)
+    tell_length(info.seconds * info.channels)
     reference = _reference(wanted.references.get(job.source), info.sample_rate)
     recording = Filed(job.source, info, form.strict, form.repair)
     started = time.monotonic()
