@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfremaster.core.bundles import Bundle
-from selfremaster.core.checkpoints import checkpoint_step
+from selfremaster.core.checkpoints import has_validated
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.interfaces import Metric
@@ -206,7 +206,7 @@ def learn(
         settings = experiment.train.model_copy(update=update)
         experiment = experiment.model_copy(update={"train": settings})
     output = prepared.wanted.output
-    if resume and checkpoint_step(output):
+    if resume and has_validated(output):
         _course(output)  # before hours go by
     judge: Judge = Criterion(judged_waves(output, experiment.model.peak_db), prepared.quality)
     if watch is not None:
