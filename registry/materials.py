@@ -104,6 +104,7 @@ def find_material(files: Sequence[Path], output: Path, clean: Path | None, told:
     found = find_pieces(survey)
     pieces = draw_pieces(found, 60 * MOST_MINUTES_OF_SPEECH)
     notes = [f"left out: {failure.reason}" for failure in survey.failures]
+    notes += [f"{one.source}: {told}" for one in survey.files for told in one.notes]
     notes += [*unread, *_advice(survey), *about]
     if len(pieces) < len(found):
         learned = sum(piece.seconds for piece in pieces) / 60
@@ -151,7 +152,7 @@ def _to_be_surveyed(files: Sequence[Path]) -> tuple[list[Path], float, list[str]
 
 def _seconds(file: Path) -> float:
     try:
-        return audio.inspect(file).seconds
+        return audio.inspect(file, strict=False).seconds
     except AudioError:
         return 0.0
 
