@@ -23,6 +23,7 @@ from selfremaster.commands.options import Without
 from selfremaster.commands.parts import list_parts, show
 from selfremaster.commands.profile import profile
 from selfremaster.commands.restore import restore
+from selfremaster.commands.stops import Stops, heard_as_ctrl_c
 from selfremaster.commands.survey import survey
 from selfremaster.commands.terminal import note
 from selfremaster.commands.train import train
@@ -31,7 +32,6 @@ from selfremaster.core.errors import SelfRemasterError, one_line
 
 PROGRAM = "selfremaster"
 FAILED = 2
-INTERRUPTED = 130
 DEBUG = "--debug"
 
 app = typer.Typer(
@@ -62,7 +62,8 @@ def start(
 ) -> None:
     """Restore old recordings by learning from the recordings alone.
 
-    Exit codes: 0 done, 1 some of several files failed, 2 wrong use or bad input, 130 interrupted.
+    Exit codes: 0 done, 1 some of several files failed, 2 wrong use or bad input, 130 interrupted
+    (143 by SIGTERM, 129 by SIGHUP).
     """
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -101,6 +102,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = DEBUG in options
     words = [*(word for word in options if word != DEBUG), *words[len(options) :]]
     _tolerate_odd_names()
+    with heard_as_ctrl_c() as stops:
+        return _told(words, debug, stops)
+
+
+def _told(words: list[str], debug: bool, stops: Stops) -> int:
+    """Run a command line; whatever is raised becomes one line."""
     try:
         with _warnings_shown(debug):
             code = _run(words)
@@ -109,8 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return 0
     except KeyboardInterrupt as stop:
-        note(f"interrupted; {stop}" if str(stop) else "interrupted")
-        return INTERRUPTED
+        note(f"{stops.words()}; {stop}" if str(stop) else stops.words())
+        return stops.code
     except BaseException as error:  # a stranger's part may try to end the process
         if debug:
             traceback.print_exception(error)
