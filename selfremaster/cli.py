@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _told(words: list[str], debug: bool, stops: Stops) -> int:
     """Run a command line; whatever is raised becomes one line."""
     try:
-        with _warnings_shown(debug):
+        with _warnings_shown(debug), _threads_in_words(debug):
             code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -164,6 +165,23 @@ def _warnings_shown(debug: bool) -> Iterator[None]:
         if not debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _threads_in_words(debug: bool) -> Iterator[None]:
+    """One line of a thread that ends by an error; who waits for what it writes is told the same."""
+
+    def told(what: threading.ExceptHookArgs) -> None:
+        if what.exc_value is not None and not isinstance(what.exc_value, OSError):
+            note(f"a thread ended: {one_line(what.exc_value)}")
+
+    before = threading.excepthook
+    if not debug:
+        threading.excepthook = told
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _tolerate_odd_names() -> None:
