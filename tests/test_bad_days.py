@@ -1,16 +1,13 @@
 """A full disk, no rights, an input that goes away, a signal: old files stay, and one line tells."""
 
 import importlib.util
-import os
 import re
 import signal
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from selfremaster.core import audio
 from tests.adaptations import make_quick
 from tests.cli import Outcome, left_behind, run
 from tests.odd_parts import installed, quick_benchmarks
@@ -20,6 +17,7 @@ from tests.writing import (
     full_disk,
     no_rights,
     signalled,
+    taken_away,
     torn,
     write_inputs,
 )
@@ -36,8 +34,11 @@ COMMANDS = (
     "adapt",
     "benchmark",
 )
-RUNS = {"train", "adapt", "benchmark"}
-"""Commands that keep what is done, and go on with it."""
+ONCE = {"train", "adapt", "benchmark", "export"}
+"""Commands that go on with what is there or begin anew, and one that is slow."""
+
+LOOKS = {"manifest": (1, 1), "adapt": (1, 4), "train": (1, 6)}
+"""How often a sound is looked at before it is taken away; elsewhere once and twice."""
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="signals are those of Unix")
 
@@ -79,6 +80,14 @@ def test_a_full_disk_is_one_line_and_old_files_stay(
         told = run(*words)
     assert "make room" in told_in_words(told, 1, 2)
     assert torn(tmp_path) == []
+    if name in ONCE:
+        return
+    assert run(*words, "--overwrite").code == 0
+    old = contents(tmp_path)
+    with full_disk(100):
+        told = run(*words, "--overwrite")
+    assert "make room" in told_in_words(told, 1, 2)
+    assert contents(tmp_path) == old
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -91,6 +100,24 @@ def test_where_nobody_may_write_nothing_is_written(
         told = run(*command.on(tmp_path, "--quiet"))
     assert "permission denied" in told_in_words(told, 1, 2)
     assert left_behind(tmp_path) == ["mine"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("convert", "export")])
+def test_a_sound_that_goes_away_is_named(
+    name: str,
+    late: bool,
+    commands: Mapping[str, Command],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command, at = commands[name], LOOKS.get(name, (1, 2))[late]
+    with taken_away(monkeypatch, command.given, at) as seen:
+        told = run(*command.on(tmp_path, "--quiet"))
+    assert seen[0] >= at
+    named = f"{command.given.name}: cannot be read: no such file"
+    assert re.search(named, told_in_words(told, 1, 2)) or name == "benchmark", told
+    assert torn(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

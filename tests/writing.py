@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from selfremaster.core import audio
 from tests import checkpoints, tiny
 from tests.adaptations import write_tape
 from tests.cli import left_behind, write_tiny_bundle, write_tone
@@ -62,7 +63,9 @@ def write_inputs(folder: Path) -> dict[str, Command]:
         "export": Command(("export", model), "parts", (), Path(model)),
         "train": Command(("train", str(plan)), "run", (), folder / "speech" / "0.wav"),
         "adapt": Command(("adapt", str(long)), "run", quick, long / "side-a.wav"),
-        "benchmark": Command(("benchmark", str(grid)), "bench", (), folder / "spoken"),
+        "benchmark": Command(
+            ("benchmark", str(grid)), "bench", (), folder / "spoken" / "ann" / "0.flac"
+        ),
     }
 
 
@@ -118,6 +121,24 @@ def no_rights(folder: Path) -> Iterator[None]:
         yield
     finally:
         _guard[0].below = ""
+
+
+@contextmanager
+def taken_away(patch: pytest.MonkeyPatch, path: Path, at: int) -> Iterator[list[int]]:
+    """Remove a sound when it is looked at for so many times; tells how often it was."""
+    head, kept, seen = audio._head, path.read_bytes(), [0]
+
+    def looked(place: Path) -> bytes:
+        if place == path:
+            seen[0] += 1
+            if seen[0] == at:
+                path.unlink()
+        return head(place)
+
+    with patch.context() as context:
+        context.setattr(audio, "_head", looked)
+        yield seen
+    path.write_bytes(kept)
 
 
 @contextmanager
