@@ -57,7 +57,7 @@ def write_checkpoint(
         "experiment": experiment.model_dump(mode="json"),
         "contents": dict(contents or {}),
     }
-    header |= {name: state[name] for name in ("step", "validated")}
+    header |= {name: state[name] for name in ("step", "validated", "seconds")}
     write_tensors(folder / CHECKPOINT_NAME, tensors, header)
 
 
@@ -133,6 +133,13 @@ def has_validated(folder: Path) -> bool:
         return False
     validated = read_header(folder / CHECKPOINT_NAME).get("validated")
     return validated >= 0 if isinstance(validated, int) else step > 0
+
+
+def spent_seconds(folder: Path) -> float:
+    """How long a run has learned until its checkpoint; 0 where nothing says so."""
+    path = folder / CHECKPOINT_NAME
+    seconds = read_header(path).get("seconds") if path.is_file() else None
+    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
 def _flat(given: Any, prefix: str = "") -> dict[str, Any]:
