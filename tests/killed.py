@@ -1,11 +1,11 @@
-"""A command that is killed at moments of its own, gone on with, and at last done; a program.
+"""Commands that are killed at moments of their own, gone on with, and at last done; a program.
 
-``python -m tests.killed COMMAND GIVEN FOLDER SEED KILLS`` runs a command uninterrupted, and again,
-killed so many times at moments drawn at random and gone on with as often as it takes. Every result
-is in FOLDER/run while it is made, since some name their own place, and then in FOLDER/whole,
-FOLDER/0 and so on. It prints how many moments the uninterrupted run had. A moment is a change of
-name of a file, or the opening of one, below the result: those are what can be told apart
-afterwards; and the end of a step, of what learns.
+``python -m tests.killed FOLDER SEED KILLS COMMAND=GIVEN ...`` runs each command uninterrupted, and
+again, killed so many times at moments drawn at random and gone on with as often as it takes. Every
+result is in FOLDER/COMMAND/run while it is made, since some name their own place, and then in
+``whole``, ``0`` and so on beside it. It prints how many moments the uninterrupted run had. A moment
+is a change of name of a file, or the opening of one, below the result: those are what can be told
+apart afterwards; and the end of a step, of what learns.
 """
 
 import os
@@ -19,15 +19,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch.utils.tensorboard  # what takes time is imported once, before processes fork
 
+from selfremaster.benchmarks.reporting import adaptations, reports
 from selfremaster.cli import main
 from selfremaster.commands.train import RunReport
 from selfremaster.core.training import Progress
+from selfremaster.registry import adapting, runs
 from tests.adaptations import make_quick
 from tests.cli import ROOT
 from tests.odd_parts import quick_benchmarks
 
 WHOLE = "whole"
+SLOW_TO_IMPORT = (torch.utils.tensorboard, adaptations, reports, adapting, runs)
 
 
 class Kind(NamedTuple):
@@ -103,13 +107,13 @@ def ended(name: str, given: str, folder: Path, last: int) -> int | None:
     return int(told.read_text()) if code == 0 else None
 
 
-def go_through(name: str, given: str, place: str, seed: str, kills: str) -> None:
+def go_through(name: str, given: str, folder: Path, seed: int, kills: int) -> None:
     """Run without interruption, and again until so many kills have happened."""
-    folder, chance = Path(place), random.Random(int(seed))
-    folder.mkdir()
+    chance = random.Random(seed)
+    folder.mkdir(parents=True)
     total = ended(name, given, folder, 0)
     (folder / "run").rename(folder / WHOLE)
-    left, number = int(kills), 0
+    left, number = kills, 0
     while left:
         if ended(name, given, folder, chance.randint(1, total or 1)) is None:
             left -= 1
@@ -120,12 +124,13 @@ def go_through(name: str, given: str, place: str, seed: str, kills: str) -> None
         ended(name, given, folder, 0)
         (folder / "run").rename(folder / str(number))
     (folder / "moments").unlink(missing_ok=True)
-    print(total)
+    print(total, flush=True)
 
 
-def killed(name: str, given: Path, folder: Path, seed: int, kills: int) -> int:
-    """Let the program do it; gives the moments of the uninterrupted run."""
-    words = ["-m", "tests.killed", name, str(given), str(folder), str(seed), str(kills)]
+def killed(folder: Path, seed: int, kills: int, **given: Path) -> list[int]:
+    """Let the program do it, by what commands are given; their moments, uninterrupted."""
+    words = ["-m", "tests.killed", str(folder), str(seed), str(kills)]
+    words += [f"{name}={path}" for name, path in given.items()]
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
@@ -134,9 +139,12 @@ def killed(name: str, given: Path, folder: Path, seed: int, kills: int) -> int:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return int(done.stdout.splitlines()[-1])
+    return [int(line) for line in done.stdout.splitlines()]
 
 
 if __name__ == "__main__":
-    with KINDS[sys.argv[1]].within():
-        go_through(*sys.argv[1:])
+    place, seed, kills, *wanted = sys.argv[1:]
+    for word in wanted:
+        command, _, what = word.partition("=")
+        with KINDS[command].within():
+            go_through(command, what, Path(place, command), int(seed), int(kills))

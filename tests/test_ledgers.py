@@ -210,8 +210,9 @@ def test_a_batch_that_is_killed_at_any_moment_ends_with_the_same_bytes(
 ) -> None:
     (tapes / "tiny.safetensors").write_bytes(bundle.read_bytes())
     audio.write(tapes / "stereo.flac", tone(2500, channels=2), 22050)
-    assert killed("restore", tapes, tmp_path / "out", 7, KILLS) >= KILLS
-    whole, *others = sorted((tmp_path / "out").iterdir(), reverse=True)
+    (moments,) = killed(tmp_path / "out", 7, KILLS, restore=tapes)
+    assert moments >= KILLS
+    whole, *others = sorted((tmp_path / "out" / "restore").iterdir(), reverse=True)
     wanted = {
         name: data for name, data in contents(whole).items() if name.endswith(("wav", "flac"))
     }
