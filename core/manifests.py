@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from selfremaster.core import audio, jobs, layouts
 from selfremaster.core.errors import AudioError, ExperimentError
-from selfremaster.core.files import sha256_of, write_atomically
+from selfremaster.core.files import real_path, sha256_of, write_atomically
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.splits import SPLITS, Kind, check_settings, draw_splits
 
@@ -154,11 +154,11 @@ def write(manifest: Manifest, path: PathLike) -> None:
     lines = io.StringIO(newline="")
     table = csv.writer(lines, lineterminator="\n")
     table.writerow([*COLUMNS, *extra])
-    start = target.parent.resolve()
+    start = real_path(target.parent)
     for item in manifest.items:
         place = item.path
-        if manifest.folder.resolve() != start:
-            place = os.path.relpath(manifest.folder.resolve() / item.path, start)
+        if real_path(manifest.folder) != start:
+            place = os.path.relpath(real_path(manifest.folder) / item.path, start)
         known = {
             "path": place.replace(os.sep, "/"),
             "seconds": "" if item.seconds is None else f"{item.seconds:.3f}",
@@ -303,7 +303,7 @@ def _speaker(root: Path, place: Path, kind: str, depth: int) -> str:
     if len(folders) >= depth:
         return folders[depth - 1]
     if kind == "single":
-        return root.resolve().name
+        return real_path(root).name
     raise ExperimentError(
         f"{root / place}: lies in no speaker's folder (speaker_depth={depth}); "
         f"move it into one, or use single"

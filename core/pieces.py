@@ -190,6 +190,6 @@ def _read(piece: Piece, sample_rate: int) -> Tensor:
     info = audio.inspect(piece.recording, strict=False)
     first = min(round(piece.start * info.sample_rate), info.samples - 1)
     samples = max(round(piece.seconds * info.sample_rate), 1)
-    strict = not info.missing_seconds  # packed samples before the stretch are not decoded then
+    strict = not info.remarks  # packed samples before the stretch are not decoded then
     wave, rate = audio.read(piece.recording, first, samples, strict=strict)
     return audio.resample(wave.mean(dim=0), rate, sample_rate)

@@ -12,6 +12,7 @@ from selfremaster.core.bundles import Bundle
 from selfremaster.core.checkpoints import has_validated
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
+from selfremaster.core.files import real_path
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.judges import TOTAL, Judge
 from selfremaster.core.runlogs import CSV_NAME
@@ -182,7 +183,7 @@ def _check(wanted: Wanted) -> tuple[Bundle, list[Path], list[tuple[Metric, str]]
         )
     files = find_recordings(wanted.recordings, wanted.output)
     place = Path(wanted.model)
-    if place.exists() and wanted.output.resolve() in (place.resolve(), *place.resolve().parents):
+    if place.exists() and real_path(wanted.output) in (real_path(place), *real_path(place).parents):
         raise BundleError(f"{wanted.model}: lies in the output; name another output")
     return bundle, files, quality
 
@@ -254,11 +255,16 @@ def _given(
 ) -> dict[str, Any]:
     """What a run hangs on, to tell whether it may go on, however it is spelled."""
     return {
-        "recordings": [[str(file.resolve()), file.stat().st_size] for file in files],
-        "clean": None if wanted.clean is None else str(wanted.clean.resolve()),
+        "recordings": [[str(real_path(file)), _size(file)] for file in files],
+        "clean": None if wanted.clean is None else str(real_path(wanted.clean)),
         "model": str(bundle.header["sha256"]),
         "measured": list(measured),
     }
+
+
+def _size(file: Path) -> int:
+    """In bytes; of a link that leads nowhere, 0."""
+    return file.stat().st_size if file.exists() else 0
 
 
 def _sample_rate(bundle: Bundle) -> int:

@@ -50,9 +50,7 @@ def quick_adaptations() -> Iterator[None]:
 
 
 KINDS: Mapping[str, Kind] = {
-    "restore": Kind(
-        lambda given: [given, "--model", f"{given}/tiny.safetensors", "--provenance"]
-    ),
+    "restore": Kind(lambda given: [given, "--model", f"{given}/tiny.safetensors", "--provenance"]),
     "benchmark": Kind(lambda given: [given], quick_benchmarks),
     "train": Kind(lambda given: [given]),
     "adapt": Kind(

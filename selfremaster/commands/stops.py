@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 INTERRUPTED = 130
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Those of cluster managers, of machines that are shut down, and of terminals that are closed."""
 
 
