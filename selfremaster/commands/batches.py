@@ -16,9 +16,12 @@ from selfremaster.commands.terminal import note
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from selfremaster.commands.urls import AnyLedger
     from selfremaster.core.jobs import Failure, Job
-    from selfremaster.core.ledgers import Ledger, Work
+    from selfremaster.core.ledgers import Work
     from selfremaster.core.models import Model
+    from selfremaster.core.remote_jobs import AnyJob
+    from selfremaster.core.remotes import Place
     from selfremaster.core.restoring import Restored, Wanted
 
 FAITHFUL_VOCODER = "blend"
@@ -98,7 +101,7 @@ class Apart:
     choice: Choice
     wanted: Wanted
 
-    def __call__(self, job: Job) -> Restored:
+    def __call__(self, job: AnyJob) -> Restored:
         """What came of the file."""
         from selfremaster.core.restoring import worker
 
@@ -131,7 +134,7 @@ def folder_of(inputs: Sequence[Path], output: str, planned: Sequence[Job]) -> Pa
     return None if alone else Path(output)
 
 
-def check_resume(resume: bool, overwrite: bool, folder: Path | None) -> None:
+def check_resume(resume: bool, overwrite: bool, folder: Place | None) -> None:
     """Raise `AudioError` for a batch that cannot be gone on with."""
     from selfremaster.core.errors import AudioError
 
@@ -146,12 +149,10 @@ def check_resume(resume: bool, overwrite: bool, folder: Path | None) -> None:
 
 
 def rest_of(
-    planned: Sequence[Job], ledger: Ledger, beside: Sequence[str], quiet: bool
-) -> list[Job]:
+    planned: Sequence[AnyJob], ledger: AnyLedger, beside: Sequence[str], quiet: bool
+) -> list[AnyJob]:
     """What is still to be done, after what a run left that was ended suddenly is cleared away."""
-    from selfremaster.core.ledgers import clear_leftovers
-
-    clear_leftovers(planned, beside)
+    ledger.clear(planned, beside)
     rest = ledger.remaining(planned, beside)
     if not quiet:
         note(f"{len(planned) - len(rest)} of {len(planned)} files were done before")
@@ -159,14 +160,21 @@ def rest_of(
 
 
 def written_down(
-    results: Iterable[Restored | Failure], ledger: Ledger, planned: Sequence[Job], provenance: bool
+    results: Iterable[Restored | Failure],
+    ledger: AnyLedger,
+    planned: Sequence[AnyJob],
+    provenance: bool,
 ) -> Iterator[Restored | Failure]:
     """The results, with what they were made from beside them where that is wanted."""
+    from selfremaster.core.errors import RemoteError
     from selfremaster.core.jobs import Failure
-    from selfremaster.core.ledgers import write_provenance
 
     jobs = {job.source: job for job in planned}
     for result in results:
         if provenance and not isinstance(result, Failure):
-            write_provenance(jobs[result.source], ledger.entry(result))
+            try:
+                ledger.write_provenance(jobs[result.source], result)
+            except RemoteError as error:
+                yield Failure(result.source, f"{result.source}: {error}", error)
+                continue
         yield result
