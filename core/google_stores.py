@@ -29,7 +29,7 @@ class _ChangedError(Exception):
 class GoogleStore(Store):
     """Buckets of Google; gcsfs finds out who by the usual files and variables, and tries again."""
 
-    waits = ()
+    tries_again = False
 
     def __init__(self) -> None:
         gcsfs = require("gcsfs", "cloud")

@@ -133,7 +133,8 @@ def _put_all(job: RemoteJob, local: Job) -> Identity | None:
     store = store_of(job.target)
     for path in sorted(local.target.parent.iterdir()):
         place = _place(path, job, local)
-        if path != local.target and isinstance(place, Remote):
+        hidden = path.name.startswith(".")
+        if path != local.target and not hidden and isinstance(place, Remote):
             store.put(path, place)
     return store.put(local.target, job.target)
 

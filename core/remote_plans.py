@@ -1,6 +1,6 @@
 """From files, folders and URLs to results: what `jobs.plan` says, where stores are among them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,9 +48,10 @@ def plan(
     where = _output(output)
     listings = [_listing(path, resume) for path in inputs]
     refused = [failure for listing in listings for failure in listing.refused]
-    everything = _without_results(inputs, listings, where)
+    is_result = _results(inputs, where)
+    everything = _merged(listings, is_result)
     found = jobs.chosen(everything, include, exclude) if everything else []
-    refused = [one for one in refused if not _is_result(one.source, inputs, where)]
+    refused = [one for one in refused if not is_result(one.source)]
     if not found and not refused:
         raise AudioError(f"{output}: holds all the sound files there are; name another output")
     alone = len(inputs) == 1 and listings[0].is_file
@@ -97,14 +98,14 @@ def _listing(given: Place, knowing: bool) -> Listing:
     return Listing(found, [], 0, not given.is_dir())
 
 
-def _without_results(
-    inputs: Sequence[Place], listings: Sequence[Listing], where: Remote | None
+def _merged(
+    listings: Sequence[Listing], is_result: Callable[[Place], bool]
 ) -> list[tuple[Found, Path]]:
     """All that was found, but for what lies in an output inside an input, sorted by place."""
     found: dict[Path, Found] = {}
     for listing in listings:
         for one, place in listing.found:
-            if _is_result(one.source, inputs, where):
+            if is_result(one.source):
                 continue
             other = found.setdefault(place, one)
             if other.source != one.source:
@@ -115,14 +116,14 @@ def _without_results(
     return sorted(((one, place) for place, one in found.items()), key=lambda pair: pair[1].parts)
 
 
-def _is_result(source: Place, inputs: Sequence[Place], where: Remote | None) -> bool:
-    """Whether an object comes from the output, which lies inside one of the inputs."""
-    if where is None or not isinstance(source, Remote) or source in inputs:
-        return False
-    folders = [(one.scheme, one.bucket, one.prefix) for one in inputs if isinstance(one, Remote)]
-    if (where.scheme, where.bucket, where.prefix) in folders:
-        return False
-    return source.place_in(where) is not None
+def _results(inputs: Sequence[Place], where: Remote | None) -> Callable[[Place], bool]:
+    """What tells whether an object comes from the output, which lies inside one of the inputs."""
+    named = {one for one in inputs if isinstance(one, Remote)}
+    if where is None or any(one.within("") == where.within("") for one in named):
+        return lambda source: False
+    return lambda source: (
+        isinstance(source, Remote) and source not in named and source.place_in(where) is not None
+    )
 
 
 def _targets(

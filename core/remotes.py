@@ -124,7 +124,9 @@ def parse(text: str) -> Place:
     if scheme not in (*WEB, *BUCKETS):
         raise RemoteError(f"{scheme}:// is no store that is known; give a path, or {KNOWN}")
     if len(found[2]) != 2:
-        raise RemoteError(f"{scheme}:{found[2]}...: a URL has two slashes, such as {KNOWN}")
+        raise RemoteError(
+            f"{scheme}:{found[2]}...: has no bucket or host after two slashes; give {KNOWN}"
+        )
     if scheme in WEB:
         return _web(scheme, text)
     bucket, _, key = rest.partition("/")

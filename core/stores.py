@@ -20,8 +20,9 @@ from selfremaster.core.remotes import Identity, Remote
 
 Given = TypeVar("Given")
 
-WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0)  # before each further attempt
-CONNECT_SECONDS = 10
+WAITS_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # before each further attempt
+FIRST_WAITS = 3  # of these, for a store that never answered
+CONNECT_SECONDS = 5
 READ_SECONDS = 60  # without a single byte
 SPARE_BYTES = 64 << 20  # that are left on the disk
 FULL = (
@@ -86,7 +87,9 @@ class Store(ABC):
     Whatever raises does so as what `trouble` understands.
     """
 
-    waits: ClassVar[tuple[float, ...] | None] = None  # of `WAITS_SECONDS`, or its own
+    tries_again: ClassVar[bool] = True  # otherwise its library does
+    _answered = False  # as far as is known
+    _silent = False  # since it was last waited for: then nobody waits again
 
     @abstractmethod
     def entries(self, folder: Remote) -> Iterator[Entry]:
@@ -119,16 +122,25 @@ class Store(ABC):
 
     def patiently(self, remote: Remote, call: Callable[[], Given]) -> Given:
         """Call until it succeeds, or fails for good; raises `RemoteError` with one line."""
-        waits = iter(WAITS_SECONDS if self.waits is None else self.waits)
+        waits = self._waits()
         while True:
             try:
-                return call()
+                given = call()
             except SelfRemasterError:
                 raise
             except Exception as error:
-                self.wait_or_raise(error, remote, waits)
+                self._wait_or_raise(error, remote, waits)
+            else:
+                self._answered, self._silent = True, False
+                return given
 
-    def wait_or_raise(self, error: Exception, remote: Remote, waits: Iterator[float]) -> None:
+    def _waits(self) -> Iterator[float]:
+        """How long to wait before each further attempt: a store that is gone is waited for once."""
+        if self._silent or not self.tries_again:
+            return iter(())
+        return iter(WAITS_SECONDS if self._answered else WAITS_SECONDS[:FIRST_WAITS])
+
+    def _wait_or_raise(self, error: Exception, remote: Remote, waits: Iterator[float]) -> None:
         """Wait for what may pass, or raise `RemoteError`."""
         if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
             raise RemoteError(f"{remote}: {FULL}") from None
@@ -137,6 +149,7 @@ class Store(ABC):
             raise error
         wait = next(waits, None) if told.passing else None
         if wait is None:
+            self._silent = told.passing
             raise RemoteError(f"{remote}: {told.words}") from None
         time.sleep(wait)
 
@@ -147,15 +160,8 @@ class Store(ABC):
         Raises `RemoteError` where it cannot be had, has changed, or does not fit on the disk.
         """
         download = _Download(self, remote, path, listed)
-        waits = iter(WAITS_SECONDS if self.waits is None else self.waits)
         with path.open("wb") as file:
-            while True:
-                try:
-                    return download.into(file)
-                except SelfRemasterError:
-                    raise
-                except Exception as error:
-                    self.wait_or_raise(error, remote, waits)
+            return self.patiently(remote, lambda: download.into(file))
 
 
 class ShortError(Exception):
