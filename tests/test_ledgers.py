@@ -229,10 +229,11 @@ def test_an_input_that_changes_meanwhile_is_no_proof(
 ) -> None:
     keep = restoring.keep
 
-    def keep_and_change(job: Job, *words: Any) -> None:
-        keep(job, *words)
+    def keep_and_change(job: Job, *words: Any) -> tuple[str, ...]:
+        notes = keep(job, *words)
         if job.source.name == "b.wav":
             write_tone(job.source, 3500)
+        return notes
 
     monkeypatch.setattr(restoring, "keep", keep_and_change)
     done = run("restore", tapes, "--output", tmp_path / "new", "--model", bundle)
