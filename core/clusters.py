@@ -20,7 +20,7 @@ from selfremaster.core.workers import Loss, Outcome, Task, Worker, packed
 
 Engine = Literal["local", "ray"]
 RAY_ADDRESS = "RAY_ADDRESS"
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 STORE_BYTES = 100 * 2**20  # of shared memory for a cluster of the moment: results are small
 OURS = ("SELFREMASTER_", "HF_HUB_")  # variables that work elsewhere is to have, too
 ASKED_SECONDS = 5.0  # that a machine has to answer

@@ -3,6 +3,7 @@
 Nothing here imports torch: what watches a process is small, and what works imports what it needs.
 """
 
+import gc
 import os
 import re
 import signal
@@ -190,7 +191,9 @@ def _take_up() -> bytes:
 
     def begin() -> Any:
         own = getattr(_work(), "begin", None)
-        return own() if own else None
+        about = own() if own else None
+        gc.freeze()  # what stays is not searched through for garbage after every thing done
+        return about
 
     return _outcome_of(begin)
 
