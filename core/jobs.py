@@ -13,7 +13,7 @@ import torch
 from selfremaster.core.audio import find_audio
 from selfremaster.core.crews import Care
 from selfremaster.core.errors import STOPS, AudioError, SelfRemasterError, one_line
-from selfremaster.core.files import nearest_folder
+from selfremaster.core.files import nearest_folder, real_path
 from selfremaster.core.formats import FORMATS, writable_suffix
 from selfremaster.core.parallel import spread
 from selfremaster.core.workers import comes_back
@@ -249,8 +249,8 @@ def _is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
     """Whether a file comes from an output folder that lies inside one of the input folders."""
     if source in given:
         return False
-    results = folder.resolve()
-    roots = [path.resolve() for path in given if path.is_dir()]
+    results = real_path(folder)
+    roots = [real_path(path) for path in given if path.is_dir()]
     return results not in roots and results in Path(os.path.realpath(source)).parents
 
 
@@ -276,7 +276,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
         status = path.stat()
     except OSError:
         return path
-    return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
+    return (status.st_dev, status.st_ino) if status.st_ino else real_path(path)
 
 
 def check_writable(folder: Path) -> None:

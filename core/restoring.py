@@ -16,7 +16,7 @@ from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
 from selfremaster.core.diaries import tell_length
 from selfremaster.core.effects import ANTI_PHASE, Channels
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
-from selfremaster.core.files import write_atomically
+from selfremaster.core.files import real_path, write_atomically
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
@@ -290,9 +290,9 @@ def plan_redegraded(
     """
     found = jobs.plan(inputs, output, overwrite=overwrite)
     jobs.keep(found, originals)
-    restored = {job.target.resolve(): job.source for job in planned}
+    restored = {real_path(job.target): job.source for job in planned}
     for job in found:
-        if job.target.resolve() in restored:
+        if real_path(job.target) in restored:
             raise AudioError(
                 f"{job.target}: the restored sound goes there; name another place with --redegraded"
             )

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from selfremaster.core import audio
 from selfremaster.core.errors import ExperimentError
 from selfremaster.registry.building import build
 from tests.cli import ROOT, Outcome, run
+from tests.killed import killed
 from tests.odd_parts import installed, quick_benchmarks, write_grid, write_speech
 
 KILLS = 10
@@ -490,17 +490,9 @@ def test_killed_at_ten_moments_the_results_are_the_same(speech: Path, tmp_path: 
         restorers={"mean": "mean-spectrum", "half": "odd-half"},
         metrics=["lsd"],
     )
-    words = ["-m", "tests.killed_benchmark", str(grid), str(tmp_path / "out"), "5", str(KILLS)]
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 10 * KILLS
-    whole, *others = sorted((tmp_path / "out").iterdir(), reverse=True)
+    (moments,) = killed(tmp_path / "out", 5, KILLS, benchmark=grid)
+    assert moments >= 10 * KILLS
+    whole, *others = sorted((tmp_path / "out" / "benchmark").iterdir(), reverse=True)
     assert len(read_outcome(whole).results) == 8
     assert 1 <= len(others) <= KILLS
     for other in others:

@@ -47,6 +47,7 @@ from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption
 from selfremaster.commands.terminal import (
     finish,
     note,
+    note_remarks,
     say,
     say_json,
     say_table,
@@ -235,9 +236,7 @@ def restore(
                 results = ledger.following(results)
             done, failures = work_through(results, len(todo), quiet, "restoring", "restored")
     done, failures = in_order_of(planned, done), in_order_of(planned, failures)
-    for result in () if quiet else done:
-        for told in result.notes:
-            note(f"{result.source}: {told}")
+    note_remarks(done, quiet)
     if as_json:
         say_json(_as_json(done, failures))
     elif not quiet:
