@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -67,12 +69,22 @@ def _begin(ray: Any, processors: int | None) -> None:
     try:
         if there:
             _knock(there)
-        ray.init(**how, log_to_driver=False, logging_level=logging.ERROR)
+        with _signals_kept():
+            ray.init(**how, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"{RAY_ADDRESS}={there}" if there else "a cluster of this machine"
         raise SelfRemasterError(
             f"--engine ray: {where} cannot be had ({one_line(error)}); look at `ray status`"
         ) from None
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Leave it to who began this what SIGTERM does, which Ray takes over."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _knock(address: str) -> None:

@@ -261,6 +261,22 @@ def test_what_does_not_stop_is_ended_and_tidied_up_behind(monkeypatch: pytest.Mo
     assert ["deaf", "ended"] in [hand.log for hand in hall.hired]
 
 
+def test_a_stop_that_is_raised_lets_who_is_at_work_tidy_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SIGTERM does, where Ctrl-C is ignored."""
+    hall = Hall(lambda item: None)
+    wait, calls = crews.wait, iter(range(100))
+
+    def stopped(*given: Any, **how: Any) -> Any:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return wait(*given, **how)
+
+    monkeypatch.setattr(crews, "wait", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        list(Crew[int, int](hall, 1).results([0]))
+    assert hall.hired[0].log == ["interrupted"]
+
+
 def test_results_that_came_early_are_told_when_all_is_stopped() -> None:
     def stopped() -> Any:
         yield 1, "b"
