@@ -12,13 +12,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
 
-from joblib.externals.loky.cloudpickle_wrapper import loads
-
 from selfremaster.core.crews import Care, Crew, Item, Result
 from selfremaster.core.diaries import Told
 from selfremaster.core.errors import ComponentError, SelfRemasterError, one_line
 from selfremaster.core.packages import require
-from selfremaster.core.workers import Loss, Outcome, Task, Worker, packed
+from selfremaster.core.workers import Loss, Outcome, Task, Worker, packed, unpacked
 
 Engine = Literal["local", "ray"]
 RAY_ADDRESS = "RAY_ADDRESS"
@@ -167,7 +165,7 @@ class _Remote:
 
     def outcome(self, task: "Future[Any]") -> Outcome:
         try:
-            outcome: Outcome = loads(task.result())
+            outcome: Outcome = unpacked(task.result())
         except self._ray.exceptions.RayError as error:  # crashed, a machine lost
             self._answers = False
             return Loss("lost", how=_cause(error))

@@ -13,7 +13,7 @@ from selfremaster.core.crews import Care, Crew, in_order
 from selfremaster.core.diaries import Told
 from selfremaster.core.errors import ComponentError, SelfRemasterError
 from selfremaster.core.limits import TimeLimit
-from selfremaster.core.workers import Done, Loss, Outcome, Raised, Stopped, loads, packed
+from selfremaster.core.workers import Done, Loss, Outcome, Raised, Stopped, packed, unpacked
 
 Reply = Callable[[Any], Outcome | None]
 LOST = Loss("lost", how="its machine is gone")
@@ -34,7 +34,7 @@ class Hand:
 
     def do(self, item: bytes) -> "Future[Any]":
         """Reply."""
-        return self._future(self.reply(loads(item)))
+        return self._future(self.reply(unpacked(item)))
 
     def outcome(self, task: "Future[Any]") -> Outcome:
         """What was replied."""
