@@ -25,6 +25,10 @@ class TrainingError(SelfRemasterError):
     """A training run that cannot start, go on, or has left the numbers behind (NaN)."""
 
 
+class RemoteError(SelfRemasterError):
+    """An object of a store that cannot be listed, fetched or put, or a URL that is none."""
+
+
 STOPS = (KeyboardInterrupt, GeneratorExit, MemoryError)
 """What a stranger's part may raise that is no fault of it."""
 

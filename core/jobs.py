@@ -16,6 +16,7 @@ from selfremaster.core.errors import STOPS, AudioError, SelfRemasterError, one_l
 from selfremaster.core.files import nearest_folder, real_path
 from selfremaster.core.formats import FORMATS, writable_suffix
 from selfremaster.core.parallel import spread
+from selfremaster.core.remotes import Place, Remote
 from selfremaster.core.workers import comes_back
 
 PathLike = str | os.PathLike[str]
@@ -25,12 +26,14 @@ class Sourced(Protocol):
     """Work on a file."""
 
     @property
-    def source(self) -> Path:
+    def source(self) -> Place:
         """The file that it is on."""
 
 
 Task = TypeVar("Task", bound=Sourced)
 Done = TypeVar("Done")
+Thing = TypeVar("Thing")
+Somewhere = TypeVar("Somewhere", Path, Remote, Place)
 
 SHOWN_PATHS = 3
 
@@ -52,7 +55,7 @@ class Job(NamedTuple):
 class Failure:
     """A file that could not be done, and why."""
 
-    source: Path
+    source: Place
     reason: str
     error: Exception
 
@@ -85,27 +88,22 @@ def plan(
     if not given:
         raise AudioError("no input; name sound files or folders")
     single = len(given) == 1 and not given[0].is_dir()
-    found = _chosen(find_audio(given), include, exclude)
+    found = chosen(find_audio(given), include, exclude)
     if single:
         source, place = found[0]
-        targets = [(source, place, _single_target(source, output, suffix))]
+        targets = [(source, place, single_target(source, output, suffix))]
     else:
-        folder = _folder(output)
-        found = [pair for pair in found if not _is_within(pair[0], folder, given)]
+        folder = folder_for_results(output)
+        found = [pair for pair in found if not is_within(pair[0], folder, given)]
         if not found:
             raise AudioError(f"{folder}: holds all the sound files there are; name another output")
-        places = _renamed([place for _, place in found], suffix)
+        places = renamed([place for _, place in found], suffix)
         targets = [
             (source, place, folder / named)
             for (source, place), named in zip(found, places, strict=True)
         ]
-    # not every system tells a capital from a small letter
-    shared = Counter(str(target.with_suffix("")).casefold() for _, _, target in targets)
-    jobs = [
-        Job(source, place, target, target if shared[str(bare).casefold()] > 1 else bare)
-        for source, place, target in targets
-        for bare in [target.with_suffix("")]
-    ]
+    stems = stems_of([target for _, _, target in targets])
+    jobs = [Job(*one, stem) for one, stem in zip(targets, stems, strict=True)]
     keep(jobs, (job.source for job in jobs), beside)
     if not overwrite:
         refuse_existing(_written(jobs, beside))
@@ -116,8 +114,24 @@ def plan(
 
 def keep(jobs: Sequence[Job], originals: Iterable[PathLike], beside: Sequence[str] = ()) -> None:
     """Raise `AudioError` if a result would take the place of one of these files."""
+    keep_originals(_written(jobs, beside), originals)
+
+
+def stems_of(targets: Sequence[Somewhere]) -> list[Somewhere]:
+    """Targets without their suffixes, unless others would share what is left."""
+    bare = [target.with_suffix("") for target in targets]
+    # not every system tells a capital from a small letter
+    shared = Counter(str(stem).casefold() for stem in bare)
+    return [
+        target if shared[str(stem).casefold()] > 1 else stem
+        for target, stem in zip(targets, bare, strict=True)
+    ]
+
+
+def keep_originals(written: Iterable[Path], originals: Iterable[PathLike]) -> None:
+    """Raise `AudioError` if one of the files to be written is one of these."""
     kept = {_identity(Path(path)): path for path in originals}
-    for path in _written(jobs, beside):
+    for path in written:
         original = kept.get(_identity(path)) if path.exists() else None
         if original is not None:
             raise AudioError(
@@ -187,27 +201,29 @@ def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
         return Failure(task.source, f"{task.source}: internal error: {told}", plain)
 
 
-def _chosen(
-    found: Sequence[tuple[Path, Path]], include: Sequence[str], exclude: Sequence[str]
-) -> list[tuple[Path, Path]]:
+def chosen(
+    found: Sequence[tuple[Thing, Path]], include: Sequence[str], exclude: Sequence[str]
+) -> list[tuple[Thing, Path]]:
+    """What lies in a place that the patterns want; raises `AudioError` where nothing does."""
+
     def fits(place: Path, patterns: Sequence[str]) -> bool:
         return any(fnmatchcase(place.as_posix(), pattern) for pattern in patterns)
 
-    chosen = [
+    wanted = [
         (source, place)
         for source, place in found
         if (not include or fits(place, include)) and not fits(place, exclude)
     ]
-    if not chosen:
+    if not wanted:
         told = ", ".join([*include, *(f"not {pattern}" for pattern in exclude)])
         raise AudioError(
             f"none of {len(found)} sound files fits ({told}), such as {found[0][1].as_posix()}; "
             "change the patterns of --include and --exclude"
         )
-    return chosen
+    return wanted
 
 
-def _renamed(places: Sequence[Path], suffix: str | None) -> list[Path]:
+def renamed(places: Sequence[Path], suffix: str | None) -> list[Path]:
     """The places of results, with suffixes that can be written, no two of them the same."""
     named = [place.with_suffix(suffix or writable_suffix(place)) for place in places]
     many = Counter(str(place).casefold() for place in named)
@@ -221,20 +237,27 @@ def _renamed(places: Sequence[Path], suffix: str | None) -> list[Path]:
     ]
 
 
-def _single_target(source: Path, output: PathLike, suffix: str | None) -> Path:
+def single_target(source: Place, output: PathLike, suffix: str | None) -> Path:
+    """Where the result of the only input goes; raises `AudioError` where it cannot be written."""
     target = Path(output)
     if target.is_dir() or str(os.fspath(output)).endswith(("/", os.sep)):
-        return _folder(output) / _renamed([Path(source.name)], suffix)[0]
+        return folder_for_results(output) / renamed([Path(source.name)], suffix)[0]
+    check_single(target, suffix)
+    return target
+
+
+def check_single(target: Place, suffix: str | None) -> None:
+    """Raise `AudioError` for a result that is no sound file by its name, or not of this suffix."""
     if suffix is not None and target.suffix.lower() != suffix:
         raise AudioError(f"{target}: is no {suffix} file; name one that ends so, or a folder")
     if target.suffix.lower() not in FORMATS:
         raise AudioError(
             f"{target}: name a sound file ({', '.join(FORMATS)}), or a folder with / at its end"
         )
-    return target
 
 
-def _folder(output: PathLike) -> Path:
+def folder_for_results(output: PathLike) -> Path:
+    """The folder of several results; raises `AudioError` for a file, there or meant."""
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise AudioError(f"{folder}: is a file; name a folder for the results")
@@ -245,7 +268,7 @@ def _folder(output: PathLike) -> Path:
     return folder
 
 
-def _is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
+def is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
     """Whether a file comes from an output folder that lies inside one of the input folders."""
     if source in given:
         return False
@@ -261,7 +284,11 @@ def _written(jobs: Sequence[Job], beside: Sequence[str]) -> Iterator[Path]:
 
 def refuse_existing(paths: Iterable[Path]) -> None:
     """Raise `AudioError` if any of these files, which are to be written, is there."""
-    existing = [path for path in paths if path.exists()]
+    refuse([path for path in paths if path.exists()])
+
+
+def refuse(existing: Sequence[Place]) -> None:
+    """Raise `AudioError` if any results are there already."""
     if existing:
         more = len(existing) - SHOWN_PATHS
         named = ", ".join(map(str, existing[:SHOWN_PATHS])) + (

@@ -12,23 +12,26 @@ from typing import Any, Protocol, TypeVar
 
 from selfremaster.core.errors import AudioError
 from selfremaster.core.files import LONGEST_STEM, cannot_write, sha256_of, write_atomically
-from selfremaster.core.jobs import Failure, Job
+from selfremaster.core.jobs import Failure
+from selfremaster.core.remote_jobs import AnyJob, Moved, RemoteJob
+from selfremaster.core.remotes import Place, Remote, here
 
 LEDGER_NAME = "restored.jsonl"
 PROVENANCE_SUFFIX = ".provenance.json"
 MOST_BYTES = 1 << 30
 OWN_VERSION = "selfremaster"
+LEFTOVER = re.compile(r"\.(.*)\.[0-9a-f]{8}\.part(|\.[^.]*)", re.DOTALL)
 
 
 class Result(Protocol):
     """What came of a file."""
 
     @property
-    def source(self) -> Path:
+    def source(self) -> Place:
         """The file it came of."""
 
     @property
-    def target(self) -> Path:
+    def target(self) -> Place:
         """Where it is."""
 
     @property
@@ -42,6 +45,14 @@ class Result(Protocol):
     @property
     def target_sha256(self) -> str:
         """Of the result, where that is known already."""
+
+    @property
+    def moved(self) -> Moved | None:
+        """What stores say of it, where it has to do with any."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of it."""
 
 
 Done = TypeVar("Done", bound=Result)
@@ -84,7 +95,7 @@ class Ledger:
         """The file."""
         return self.folder / LEDGER_NAME
 
-    def remaining(self, planned: Sequence[Job], beside: Sequence[str]) -> list[Job]:
+    def remaining(self, planned: Sequence[AnyJob], beside: Sequence[str]) -> list[AnyJob]:
         """The jobs that are not proven done: same input, same work, and the result as it was.
 
         Raises `AudioError` for results that are there and that the record knows nothing of.
@@ -93,7 +104,7 @@ class Ledger:
         strange = [
             job.target
             for job in planned
-            if job.target.exists() and self._name(job.target) not in known
+            if here(job.target).exists() and self._name(job.target) not in known
         ]
         if strange:
             more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
@@ -107,54 +118,67 @@ class Ledger:
             if not self._proven(job, known.get(self._name(job.target)), beside)
         ]
 
-    def begin(self, planned: Iterable[Job]) -> None:
+    def clear(self, planned: Iterable[AnyJob], beside: Sequence[str]) -> None:
+        """Take away what a run that was ended suddenly left of these results."""
+        clear_leftovers(planned, beside)
+
+    def begin(self, planned: Iterable[AnyJob]) -> None:
         """Say which results are to come, so that they are known even if all ends suddenly."""
         self._append([{"begun": self._name(job.target)} for job in planned])
 
     def following(self, results: Iterable[Done | Failure]) -> Iterator[Done | Failure]:
         """Write down what is done while it is done."""
         for result in results:
-            if not isinstance(result, Failure):
+            if isinstance(result, Failure):
+                self._append([{"failed": str(result.source), "reason": result.reason}])
+            else:
                 self._append([self.entry(result)])
             yield result
 
     def entry(self, result: Result) -> dict[str, Any]:
         """What is told of a result."""
-        return {
-            "output": self._name(result.target),
-            "output_sha256": result.target_sha256 or sha256_of(result.target),
-            "input": str(result.source),
-            "input_sha256": result.source_sha256 or self._hash(result.source),
-            "model": dict(self.work.model),
-            "settings": dict(self.work.settings),
-            "versions": dict(self.work.versions),
-            "seconds": round(result.seconds, 3),
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
+        target_sha256 = result.target_sha256 or sha256_of(here(result.target))
+        source_sha256 = result.source_sha256 or self._hash(here(result.source))
+        hashes = (source_sha256, target_sha256)
+        return entry_of(result, self._name(result.target), self.work, *hashes)
 
-    def _proven(self, job: Job, told: Mapping[str, Any] | None, beside: Sequence[str]) -> bool:
+    def write_provenance(self, job: AnyJob, result: Result) -> None:
+        """Write beside a result where it comes from."""
+        path = here(job.beside(PROVENANCE_SUFFIX))
+        with write_atomically(path) as temporary:
+            temporary.write_text(provenance(self.entry(result)), "utf-8")
+
+    def _proven(self, job: AnyJob, told: Mapping[str, Any] | None, beside: Sequence[str]) -> bool:
         if told is None or not self.work.same_as(told):
             return False
-        if not all(path.is_file() for path in (job.target, *map(job.beside, beside))):
+        target = here(job.target)
+        if not all(here(path).is_file() for path in (target, *map(job.beside, beside))):
             return False
         with suppress(OSError):
-            return sha256_of(job.target) == told.get("output_sha256") and self._hash(
-                job.source
-            ) == told.get("input_sha256")
+            same = sha256_of(target) == told.get("output_sha256")
+            return same and self._is_input(job, told)
         return False
+
+    def _is_input(self, job: AnyJob, told: Mapping[str, Any]) -> bool:
+        """Whether a result came of what the input holds today; no object is read for that."""
+        if isinstance(job, RemoteJob) and isinstance(job.source, Remote):
+            listed = job.listed and job.listed.told()
+            same = (told.get("input"), told.get("input_object")) == (str(job.source), listed)
+            return listed is not None and same
+        return self._hash(here(job.source)) == told.get("input_sha256")
 
     def _hash(self, source: Path) -> str:
         if source not in self._hashes:
             self._hashes[source] = sha256_of(source)
         return self._hashes[source]
 
-    def _name(self, target: Path) -> str:
-        return target.relative_to(self.folder).as_posix()
+    def _name(self, target: Place) -> str:
+        return here(target).relative_to(self.folder).as_posix()
 
     def _entries(self) -> dict[str, Mapping[str, Any]]:
         """What is told of each result, the last word counts; of those only begun, nothing."""
         found: dict[str, Mapping[str, Any]] = {}
-        for told in _lines(self.path):
+        for told in lines_of(self.path):
             if isinstance(begun := told.get("begun"), str):
                 found[begun] = found.get(begun, {})
             elif isinstance(output := told.get("output"), str):
@@ -175,24 +199,46 @@ class Ledger:
             raise cannot_write(self.path, error) from None
 
 
-def write_provenance(job: Job, entry: Mapping[str, Any]) -> Path:
-    """Write beside a result where it comes from."""
-    path = job.beside(PROVENANCE_SUFFIX)
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(entry, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return path
+def entry_of(
+    result: Result, output: str, work: Work, source_sha256: str, target_sha256: str
+) -> dict[str, Any]:
+    """What is told of a result, with what stores call the content of its input and of itself."""
+    moved = result.moved or Moved()
+    objects = {"input_object": moved.fetched, "output_object": moved.put}
+    return {
+        "output": output,
+        "output_sha256": target_sha256,
+        "input": str(result.source),
+        "input_sha256": source_sha256,
+        **{name: identity.told() for name, identity in objects.items() if identity},
+        "model": dict(work.model),
+        "settings": dict(work.settings),
+        "versions": dict(work.versions),
+        "seconds": round(result.seconds, 3),
+        **({"notes": list(result.notes)} if result.notes else {}),
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
-def clear_leftovers(planned: Iterable[Job], beside: Sequence[str]) -> None:
+def provenance(entry: Mapping[str, Any]) -> str:
+    """What is written beside a result."""
+    return json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
+
+
+def clear_leftovers(planned: Iterable[AnyJob], beside: Sequence[str]) -> None:
     """Delete what a run that was ended suddenly left of these results: hidden parts of them."""
+    ours: dict[Path, set[tuple[str, str]]] = {}
     for job in planned:
         for path in (job.target, *map(job.beside, beside)):
-            stem, suffix = re.escape(path.stem[:LONGEST_STEM]), re.escape(path.suffix)
-            ours = re.compile(rf"\.{stem}\.[0-9a-f]{{8}}\.part{suffix}")
-            with suppress(OSError):
-                for there in path.parent.iterdir():
-                    if ours.fullmatch(there.name):
-                        there.unlink(missing_ok=True)
+            if isinstance(path, Path):
+                own = (path.stem[:LONGEST_STEM], path.suffix)
+                ours.setdefault(path.parent, set()).add(own)
+    for folder, names in ours.items():
+        with suppress(OSError):
+            for there in folder.iterdir():  # once: there may be thousands of results in it
+                found = LEFTOVER.fullmatch(there.name)
+                if found is not None and (found[1], found[2]) in names:
+                    there.unlink(missing_ok=True)
 
 
 def _ends_a_line(path: Path) -> bool:
@@ -201,7 +247,7 @@ def _ends_a_line(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+def lines_of(path: Path) -> Iterator[Mapping[str, Any]]:
     """The lines that are whole."""
     if not path.exists():
         return

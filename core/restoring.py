@@ -23,6 +23,8 @@ from selfremaster.core.jobs import Failure, Job, PathLike
 from selfremaster.core.keeping import folder_for, keep, naming
 from selfremaster.core.models import Model, check_channels, check_dry_wet
 from selfremaster.core.profiles import ChannelProfile
+from selfremaster.core.remote_jobs import AnyJob, AtHand, Moved
+from selfremaster.core.remotes import Place
 from selfremaster.core.streaming import Filed, Sound, beginning
 
 PICTURE_SUFFIX = ".png"
@@ -39,20 +41,21 @@ class Restored:
     restored sound differs from the recording.
     """
 
-    source: Path
-    target: Path
+    source: Place
+    target: Place
     seconds: float  # of sound
     took_seconds: float
-    picture: Path | None = None
+    picture: Place | None = None
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
     redegraded: Path | None = None
     explained: Mapping[str, float] = field(default_factory=dict)
     content: Sequence[Second] = ()
-    content_file: Path | None = None
+    content_file: Place | None = None
     notes: tuple[str, ...] = ()  # what is to be known of it
     source_sha256: str = ""  # of the files as they were then, where who restored took them
     target_sha256: str = ""
+    moved: Moved | None = None  # where stores have to do with it
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,8 @@ def restore_files(
     return jobs.run(planned, worker(model, planned, wanted))
 
 
-def worker(model: Model, planned: Sequence[Job], wanted: Wanted) -> Callable[[Job], Restored]:
-    """Check that all can be done that is asked for; gives what restores one file."""
+def worker(model: Model, planned: Sequence[AnyJob], wanted: Wanted) -> Callable[[AnyJob], Restored]:
+    """Check that all can be done that is asked for; gives what restores a file, here or not."""
     if model.analyzer is None:
         raise BundleError(
             "this model is a vocoder alone: it has no analysis module to restore with"
@@ -145,7 +148,7 @@ def worker(model: Model, planned: Sequence[Job], wanted: Wanted) -> Callable[[Jo
         job.source in wanted.references for job in planned
     ):
         raise ComponentError("these metrics compare with a clean original; give --reference")
-    return partial(_restore, model, wanted)
+    return AtHand(partial(_restore, model, wanted))
 
 
 def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:

@@ -270,7 +270,7 @@ def stretches(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
         length += block.shape[1]
         if length < samples:
             continue
-        *whole, rest = torch.cat(waiting, dim=1).split(samples, dim=1)
+        *whole, rest = torch.split(torch.cat(waiting, dim=1), samples, dim=1)
         if rest.shape[1] == samples:
             whole, rest = [*whole, rest], rest[:, :0]
         yield from whole

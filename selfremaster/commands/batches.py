@@ -16,9 +16,11 @@ from selfremaster.commands.terminal import note
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from selfremaster.commands.urls import AnyLedger
     from selfremaster.core.jobs import Failure, Job
-    from selfremaster.core.ledgers import Ledger
     from selfremaster.core.models import Model
+    from selfremaster.core.remote_jobs import AnyJob
+    from selfremaster.core.remotes import Place
     from selfremaster.core.restoring import Restored
 
 Told = TypeVar("Told", "Restored", "Failure")
@@ -96,7 +98,7 @@ def folder_of(inputs: Sequence[Path], output: str, planned: Sequence[Job]) -> Pa
     return None if alone else Path(output)
 
 
-def check_resume(resume: bool, overwrite: bool, folder: Path | None) -> None:
+def check_resume(resume: bool, overwrite: bool, folder: Place | None) -> None:
     """Raise `AudioError` for a batch that cannot be gone on with."""
     from selfremaster.core.errors import AudioError
 
@@ -111,22 +113,26 @@ def check_resume(resume: bool, overwrite: bool, folder: Path | None) -> None:
 
 
 def rest_of(
-    planned: Sequence[Job], ledger: Ledger, beside: Sequence[str], quiet: bool
-) -> list[Job]:
+    planned: Sequence[AnyJob],
+    ledger: AnyLedger,
+    beside: Sequence[str],
+    quiet: bool,
+    redegraded: Mapping[Path, Path],
+) -> list[AnyJob]:
     """What is still to be done, after what a run left that was ended suddenly is cleared away."""
-    from selfremaster.core.ledgers import clear_leftovers
-
-    clear_leftovers(planned, beside)
-    rest = ledger.remaining(planned, beside)
+    ledger.clear(planned, beside)
+    left = {job.source for job in ledger.remaining(planned, beside)}
+    left |= {source for source, target in redegraded.items() if not target.exists()}
+    rest = [job for job in planned if job.source in left]
     if not quiet:
         note(f"{len(planned) - len(rest)} of {len(planned)} files were done before")
     return rest
 
 
 @contextmanager
-def locked_while(folder: Path | None) -> Iterator[None]:
-    """Have the folder of results for this run alone; a single file needs none."""
-    if folder is None:
+def locked_while(folder: Place | None) -> Iterator[None]:
+    """Have the folder of results for this run alone; a single file needs none, a store has none."""
+    if not isinstance(folder, Path):
         yield
         return
     from selfremaster.core.locks import locked
@@ -135,30 +141,39 @@ def locked_while(folder: Path | None) -> Iterator[None]:
         yield
 
 
-def tidy(job: Job, beside: Sequence[str], redegraded: Mapping[Path, Path]) -> None:
+def tidy(job: AnyJob, beside: Sequence[str], redegraded: Mapping[Path, Path]) -> None:
     """Clear away what is left of a file whose process was ended while it wrote."""
+    from selfremaster.core.jobs import Job
     from selfremaster.core.ledgers import clear_leftovers
 
     clear_leftovers([job], beside)
-    if (place := redegraded.get(job.source)) is not None:
+    if isinstance(job, Job) and (place := redegraded.get(job.source)) is not None:
         clear_leftovers([job._replace(target=place)], ())
 
 
-def in_order_of(planned: Sequence[Job], results: Iterable[Told]) -> list[Told]:
-    """Results as they were planned, whoever was done first."""
+def in_order_of(planned: Sequence[AnyJob], results: Iterable[Told]) -> list[Told]:
+    """Results as they were planned, whoever was done first; what was refused before is first."""
     places = {job.source: number for number, job in enumerate(planned)}
-    return sorted(results, key=lambda result: places[result.source])
+    return sorted(results, key=lambda result: places.get(result.source, -1))
 
 
 def written_down(
-    results: Iterable[Restored | Failure], ledger: Ledger, planned: Sequence[Job], provenance: bool
+    results: Iterable[Restored | Failure],
+    ledger: AnyLedger,
+    planned: Sequence[AnyJob],
+    provenance: bool,
 ) -> Iterator[Restored | Failure]:
     """The results, with what they were made from beside them where that is wanted."""
+    from selfremaster.core.errors import SelfRemasterError, one_line
     from selfremaster.core.jobs import Failure
-    from selfremaster.core.ledgers import write_provenance
 
     jobs = {job.source: job for job in planned}
     for result in results:
         if provenance and not isinstance(result, Failure):
-            write_provenance(jobs[result.source], ledger.entry(result))
+            try:
+                ledger.write_provenance(jobs[result.source], result)
+            except (SelfRemasterError, OSError) as error:
+                told = one_line(error) if isinstance(error, OSError) else str(error)
+                yield Failure(result.source, f"{result.source}: {told}", error)
+                continue
         yield result

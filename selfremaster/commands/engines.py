@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from selfremaster.core.crews import Care, Crew
-    from selfremaster.core.jobs import Failure, Job
+    from selfremaster.core.jobs import Failure
     from selfremaster.core.ledgers import Work
     from selfremaster.core.models import Model
+    from selfremaster.core.remote_jobs import AnyJob
     from selfremaster.core.restoring import Restored, Wanted
 
 LEAST_SECONDS = 1800.0  # that a file has, however short
@@ -96,21 +97,40 @@ class Restoring:
             worker(model, [], self.wanted)
             return _about(model, self.wanted, said.getvalue())
 
-    def __call__(self, job: Job) -> Restored:
+    def __call__(self, job: AnyJob) -> Restored:
         """What came of a file."""
+        from selfremaster.core.errors import AudioError
         from selfremaster.core.files import sha256_of
+        from selfremaster.core.remotes import here
         from selfremaster.core.restoring import worker
         from selfremaster.registry.building import leaving_out
 
+        before = _state(job)
         with leaving_out(*self.without):
             restored = worker(_loaded(self.choice, self.quiet), [job], self.wanted)(job)
-        if not self.hashed:
+        if not self.hashed or restored.target_sha256:
             return restored
-        return replace(  # here, so that who keeps the record reads no sound
+        hashed = replace(  # here, so that who keeps the record reads no sound
             restored,
-            source_sha256=sha256_of(job.source),
-            target_sha256=sha256_of(restored.target),
+            source_sha256=sha256_of(here(job.source)),
+            target_sha256=sha256_of(here(restored.target)),
         )
+        if _state(job) != before:
+            raise AudioError(
+                f"{job.source}: changed while it was restored, so that nobody can say of what its "
+                "result was made; do it again"
+            )
+        return hashed
+
+
+def _state(job: AnyJob) -> tuple[int, int, int] | None:
+    """What changes when the content of a file here does."""
+    from selfremaster.core.remotes import Remote
+
+    if isinstance(job.source, Remote):
+        return None
+    state = job.source.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 @lru_cache(maxsize=1)
@@ -140,7 +160,7 @@ class Place(NamedTuple):
     """Where work is done, and what it says of itself; `results` does it."""
 
     about: About
-    results: Callable[[Sequence[Job]], Iterator[Restored | Failure]]
+    results: Callable[[Sequence[AnyJob]], Iterator[Restored | Failure]]
 
 
 class Wish(NamedTuple):
@@ -163,7 +183,7 @@ class Wish(NamedTuple):
 
 @contextmanager
 def placed(
-    restoring: Restoring, planned: Sequence[Job], wish: Wish, tidy: Callable[[Job], None]
+    restoring: Restoring, planned: Sequence[AnyJob], wish: Wish, tidy: Callable[[AnyJob], None]
 ) -> Iterator[Place]:
     """Have the model loaded where the work is to be done: here, in processes, or on a cluster.
 
@@ -179,7 +199,7 @@ def placed(
     if check_engine(wish.engine) == "ray":
         with connected(wish.jobs or None) as ray:
             asked = resources(ray, restoring.choice.device, 1)
-            size = min(wish.jobs or room_for(ray, asked), len(planned))
+            size = min(wish.jobs or room_for(ray, asked), max(1, len(planned)))
             with crew_on_ray(ray, work, size, care, asked=asked) as crew:
                 yield _place_of(crew)
         return
@@ -190,12 +210,12 @@ def placed(
             yield Place(about, lambda todo: jobs.run(todo, restoring))
             return
         _loaded.cache_clear()
-    size, threads = min(wish.processes, len(planned)), 1 if wish.processes > 1 else None
+    size, threads = min(wish.processes, max(1, len(planned))), 1 if wish.processes > 1 else None
     with crew_of_processes(work, size, care, threads=threads) as crew:
         yield _place_of(crew)
 
 
-def _place_of(crew: Crew[Job, Restored | Failure]) -> Place:
+def _place_of(crew: Crew[AnyJob, Restored | Failure]) -> Place:
     about = crew.about()
     _repeat(about.said)
     return Place(about, lambda todo: (result for _, result in crew.results(todo)))
@@ -207,14 +227,14 @@ def _repeat(said: str) -> None:
         note(line)
 
 
-def _care(minutes: float | None, tidy: Callable[[Job], None]) -> Care:
+def _care(minutes: float | None, tidy: Callable[[AnyJob], None]) -> Care:
     from selfremaster.core.crews import Care
     from selfremaster.core.jobs import given_up
     from selfremaster.core.limits import TimeLimit
 
     limit = TimeLimit(minutes, LEAST_SECONDS, "--file-minutes")
 
-    def lost(job: Job, loss: Any) -> Failure:
+    def lost(job: AnyJob, loss: Any) -> Failure:
         tidy(job)
         hung = loss.why == "hung"
         return given_up(job, limit.words(loss.seconds, loss.part) if hung else loss.words())

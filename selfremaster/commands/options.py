@@ -1,9 +1,11 @@
 """Options that several commands have."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from selfremaster.core.remotes import parse, parse_here
 
 
 def _leave_out(context: typer.Context, plugins: list[str] | None) -> list[str] | None:
@@ -38,7 +40,16 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show neither progress nor 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")]
 Inputs = Annotated[
-    list[Path], typer.Argument(metavar="INPUT", help="Sound files or folders of them.")
+    list[Path],
+    typer.Argument(metavar="INPUT", help="Sound files or folders of them.", parser=parse_here),
+]
+Recordings = Annotated[
+    list[Any],  # paths and URLs: typer takes no unions
+    typer.Argument(
+        metavar="INPUT",
+        help="Sound files or folders of them, or URLs: s3://, gs://, and https:// of a file.",
+        parser=parse,
+    ),
 ]
 Output = Annotated[
     str,  # a path would lose the slash at its end, which says that it is a folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,6 @@ from selfremaster.commands.batches import (
     ProvenanceOption,
     ResumeOption,
     check_resume,
-    folder_of,
     in_order_of,
     locked_while,
     rest_of,
@@ -42,7 +42,15 @@ from selfremaster.commands.forms import (
     suffix_of,
 )
 from selfremaster.commands.models import ModelOption
-from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
+from selfremaster.commands.options import (
+    Device,
+    Json,
+    Output,
+    Overwrite,
+    Quiet,
+    Recordings,
+    Without,
+)
 from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption
 from selfremaster.commands.terminal import (
     finish,
@@ -53,6 +61,7 @@ from selfremaster.commands.terminal import (
     say_table,
     work_through,
 )
+from selfremaster.commands.urls import ledger_of, plan_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +78,7 @@ ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 def restore(
-    inputs: Inputs,
+    inputs: Recordings,
     output: Output,
     model: ModelOption = None,
     vocoder: Annotated[
@@ -185,7 +194,8 @@ def restore(
     """
     from selfremaster.core import jobs, restoring
     from selfremaster.core.content_files import CONTENT_SUFFIX
-    from selfremaster.core.ledgers import PROVENANCE_SUFFIX, Ledger
+    from selfremaster.core.ledgers import PROVENANCE_SUFFIX
+    from selfremaster.core.remotes import here
     from selfremaster.registry.building import current
 
     _check_one_voice(vocoder, faithful, resynthesise)
@@ -196,53 +206,64 @@ def restore(
         *([CONTENT_SUFFIX] if content else []),
         *([PROVENANCE_SUFFIX] if provenance else []),
     )
-    planned = jobs.plan(
+    batch = plan_batch(
         inputs,
         output,
-        overwrite=overwrite or resume,
+        {"--reference": reference, "--redegraded": redegraded, "--profile": profile},
+        overwrite=overwrite,
+        resume=resume,
         beside=beside,
         suffix=suffix,
         include=include or (),
         exclude=exclude or (),
     )
-    folder = folder_of(inputs, output, planned)
+    planned, folder = batch.jobs, batch.folder
     check_resume(resume, overwrite, folder)
-    references = restoring.find_references(planned, reference) if reference else {}
-    jobs.keep(planned, references.values(), beside)
+    local = [job for job in planned if isinstance(job, jobs.Job)]
+    references = restoring.find_references(local, reference) if reference else {}
+    jobs.keep(local, references.values(), beside)
     again: dict[Path, Path] = {}
     if redegraded is not None:
         originals = [*references.values(), *([profile] if profile else [])]
         again = restoring.plan_redegraded(
-            planned, inputs, redegraded, originals, overwrite or resume
+            local, [here(path) for path in inputs], redegraded, originals, overwrite or resume
         )
-        planned = [job for job in planned if job.source in again]
+        planned = [job for job in local if job.source in again]
     sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
     listeners = _listeners(content, content_metric)
     choice = Choice(model, device, vocoder, faithful, resynthesise, precision)
     wanted = restoring.Wanted(form, pictures, tuple(metrics), references, again, sound, listeners)
     settings = asdict(form) | {"precision": precision, "format": file_format}
+    if again:
+        settings["redegraded"] = sound.model_dump(mode="json") if sound else "its own sound"
+    if content_metric:
+        settings["content_metrics"] = list(content_metric)
     hashed = folder is not None or provenance
     work = Restoring(choice, wanted, tuple(current().blocked), quiet, hashed)
     wish = Wish(engine, processes, file_minutes)
     with placed(work, planned, wish, lambda job: tidy(job, beside, again)) as place:
-        ledger = Ledger(folder or Path(output).parent, place.about.work(settings))
+        ledger = ledger_of(batch, output, place.about.work(settings))
         with locked_while(folder):
-            todo = rest_of(planned, ledger, beside, quiet) if resume else planned
+            todo = rest_of(planned, ledger, beside, quiet, again) if resume else planned
             if folder is not None:
                 ledger.begin(todo)
             results = written_down(place.results(todo), ledger, todo, provenance)
             if folder is not None:
                 results = ledger.following(results)
-            done, failures = work_through(results, len(todo), quiet, "restoring", "restored")
+            total = len(batch.refused) + len(todo)
+            results = chain(batch.refused, results)
+            done, failures = work_through(results, total, quiet, "restoring", "restored")
     done, failures = in_order_of(planned, done), in_order_of(planned, failures)
+    for told in () if quiet else batch.notes:
+        note(told)
     note_remarks(done, quiet)
     if as_json:
         say_json(_as_json(done, failures))
     elif not quiet:
         _show(done, metrics)
         _show_content(done)
-    finish(failures, len(todo))
+    finish(failures, total)
 
 
 def _check_one_voice(vocoder: str | None, faithful: bool, resynthesise: bool) -> None:

@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
 import typer
@@ -15,13 +14,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from selfremaster.core.jobs import Failure
+    from selfremaster.core.remotes import Place
 
 
 class Named(Protocol):
     """What came of a file."""
 
     @property
-    def source(self) -> Path:
+    def source(self) -> "Place":
         """The file that it came of."""
 
 

@@ -18,6 +18,7 @@ from selfremaster.core.files import write_atomically
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.models import Model
 from selfremaster.core.profiles import ChannelProfile
+from selfremaster.core.remotes import here
 from selfremaster.core.restoring import PICTURE_SUFFIX, Form
 from selfremaster.core.streaming import Filed, beginning
 from selfremaster.registry.assembling import load
@@ -221,7 +222,7 @@ def pack(made: Sequence[Made], place: Path) -> Path | None:
 
 def _heard(result: transferring.Heard | Failure) -> transferring.Heard:
     if isinstance(result, Failure):
-        raise AudioError(_plain(result.reason, result.source))
+        raise AudioError(_plain(result.reason, here(result.source)))
     return result
 
 
@@ -231,12 +232,12 @@ def _made(
     if isinstance(result, Failure):
         return Made(job.source.name, failure=_plain(result.reason, job.source))
     heard.mkdir(exist_ok=True)
-    picture = job.beside(PICTURE_SUFFIX)
+    picture, target = job.beside(PICTURE_SUFFIX), here(result.target)
     return Made(
-        job.target.name,
-        result.target,
-        _playable(job.source, heard / f"before-{job.target.name}{PLAYED}"),
-        _playable(result.target, heard / f"after-{job.target.name}{PLAYED}"),
+        target.name,
+        target,
+        _playable(job.source, heard / f"before-{target.name}{PLAYED}"),
+        _playable(target, heard / f"after-{target.name}{PLAYED}"),
         picture if picture.exists() else None,
         result.seconds,
         getattr(result, "notes", ()),
