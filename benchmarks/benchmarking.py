@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfremaster.benchmarks import engines, stores
-from selfremaster.benchmarks.engines import Engine, Limits, Report
+from selfremaster.benchmarks.engines import Limits, Report
 from selfremaster.benchmarks.metering import reason_of
 from selfremaster.benchmarks.planning import Cell, Plan
 from selfremaster.benchmarks.provenances import provenance_of
@@ -24,6 +24,7 @@ from selfremaster.benchmarks.training_runs import (
     training_failed,
 )
 from selfremaster.benchmarks.training_speech import make_speech
+from selfremaster.core.clusters import Engine
 
 if TYPE_CHECKING:
     from selfremaster.core.training import Progress

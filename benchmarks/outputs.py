@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
-
 from selfremaster.benchmarks.grids import RECORDINGS
 from selfremaster.benchmarks.planning import RUNS, Plan
 from selfremaster.benchmarks.records import COSTS_NAME, GRID_NAME, PROVENANCE_NAME, RESULTS_NAME
@@ -15,9 +13,8 @@ from selfremaster.benchmarks.sounds import CLEAN, DAMAGED, SOUNDS, Damage, clean
 from selfremaster.benchmarks.stores import CELLS, COUNTS, RESTORED
 from selfremaster.benchmarks.training_runs import FEATURES
 from selfremaster.core.errors import ExperimentError
-from selfremaster.core.files import cannot_write
+from selfremaster.core.locks import LOCK_NAME, locked
 
-LOCK_NAME = ".lock"
 WRITTEN = (
     CELLS,
     COUNTS,
@@ -32,7 +29,7 @@ WRITTEN = (
     "report.md",
     "report.html",
 )
-"""Everything that a benchmark puts into its folder, beside the lock, which stays."""
+"""Everything that a benchmark puts into its folder, beside the lock while it runs."""
 
 
 @contextmanager
@@ -48,31 +45,11 @@ def opened(folder: Path, *, resume: bool = False, overwrite: bool = False) -> It
         )
     if not (folder / LOCK_NAME).exists():  # nothing is put into what is no benchmark
         _check(folder, resume=resume, overwrite=overwrite)
-    with _locked(folder):
+    with locked(folder, ExperimentError):
         _check(folder, resume=resume, overwrite=overwrite)
         if overwrite:
             _delete(folder / name for name in WRITTEN)
         yield
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the system's own lock on a folder, which ends with the process, however that ends."""
-    lock = FileLock(folder / LOCK_NAME)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ExperimentError(
-            f"{folder}: another run is writing into it; wait until that has ended, or name "
-            "another --output"
-        ) from None
-    except OSError as error:
-        raise cannot_write(folder, error) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _check(folder: Path, *, resume: bool, overwrite: bool) -> None:

@@ -35,6 +35,7 @@ from selfremaster.benchmarks.training_speech import (
 from selfremaster.core.bundles import versions
 from selfremaster.core.components import ComponentSpec, hint
 from selfremaster.core.errors import ComponentError, ExperimentError
+from selfremaster.core.files import real_path
 from selfremaster.registry.building import current
 
 RUNS = "runs"
@@ -156,7 +157,7 @@ class _Planner:
                     )
         for name, settings in self.grid.corpora.items():
             place = settings.folder
-            if place and self.folder.resolve().is_relative_to(place.resolve()):
+            if place and real_path(self.folder).is_relative_to(real_path(place)):
                 raise ExperimentError(
                     f"corpus {name}: the benchmark's own sounds in {self.folder} would become "
                     f"speech of {place}; name an --output outside of it"

@@ -9,7 +9,7 @@ from selfremaster.benchmarks.addresses import Origins, content, model_content, s
 from selfremaster.benchmarks.metering import reason_of
 from selfremaster.core import manifests
 from selfremaster.core.bundles import BUNDLE_NAME, describe_bundle
-from selfremaster.core.checkpoints import CHECKPOINT_NAME
+from selfremaster.core.checkpoints import CHECKPOINT_NAME, spent_seconds
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.tensorfiles import read_header
@@ -133,6 +133,6 @@ def trained_before(plan: RunPlan) -> Trained | None:
         plan.address,
         "",
         int(notes.get("steps", 0)),
-        float(notes.get("minutes", 0)),
+        round(spent_seconds(plan.folder) / 60, 2),
         str(header["sha256"]),
     )

@@ -57,7 +57,8 @@ def write_checkpoint(
         "experiment": experiment.model_dump(mode="json"),
         "contents": dict(contents or {}),
     }
-    write_tensors(folder / CHECKPOINT_NAME, tensors, {**header, "step": state["step"]})
+    header |= {name: state[name] for name in ("step", "validated", "seconds")}
+    write_tensors(folder / CHECKPOINT_NAME, tensors, header)
 
 
 def read_checkpoint(
@@ -123,6 +124,22 @@ def checkpoint_step(folder: Path) -> int | None:
     if not isinstance(step, int):
         raise BundleError(f"{path}: does not say how many steps it has; begin in another folder")
     return step
+
+
+def has_validated(folder: Path) -> bool:
+    """Whether the run had validated, and so judged its start, before its checkpoint was written."""
+    step = checkpoint_step(folder)
+    if step is None:
+        return False
+    validated = read_header(folder / CHECKPOINT_NAME).get("validated")
+    return validated >= 0 if isinstance(validated, int) else step > 0
+
+
+def spent_seconds(folder: Path) -> float:
+    """How long a run has learned until its checkpoint; 0 where nothing says so."""
+    path = folder / CHECKPOINT_NAME
+    seconds = read_header(path).get("seconds") if path.is_file() else None
+    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
 def _flat(given: Any, prefix: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
 from torch import Tensor
 
+from selfremaster.core import guards
 from selfremaster.core.bandwidths import bandwidth_hz
 from selfremaster.core.errors import AudioError
 from selfremaster.core.interfaces import Metric
@@ -326,6 +327,6 @@ def _hear(
         clean, estimate = (torch.from_numpy(wave[stretch]) for wave in (before, after))
         numbers: dict[str, float] = {}
         for metric in metrics:
-            numbers |= metric.compute(estimate, sample_rate, clean)
+            numbers |= guards.measured(metric, estimate, sample_rate, clean)
         told += [numbers] * min(WINDOW_SECONDS, seconds - start)
     return told

@@ -35,6 +35,7 @@ class Measured(NamedTuple):
     source: Path
     taken_from: Source
     summed: LevelSum
+    notes: tuple[str, ...] = ()  # what is to be known of it
 
 
 class Compared(NamedTuple):
@@ -51,7 +52,7 @@ def lowest_rate(paths: Sequence[Path]) -> int:
     rates = []
     for path in paths:
         with suppress(AudioError):
-            rates.append(audio.inspect(path).sample_rate)
+            rates.append(audio.inspect(path, strict=False).sample_rate)
     if not rates:
         raise AudioError(f"{paths[0]}: no recording can be read; check the path")
     return min(rates)
@@ -63,11 +64,12 @@ def measure_files(
     """Measure one file after another, and give what came of each."""
 
     def work(job: Job) -> Measured:
-        recording, own_rate = audio.read(job.source)
+        notes = audio.inspect(job.source, strict=False).remarks
+        recording, own_rate = audio.read(job.source, strict=False)
         summed = add_levels(recording, own_rate, sample_rate, size)
         if summed.frames == 0:
             raise AudioError(f"{job.source}: nothing but silence; a mean spectrum needs sound")
-        return Measured(job.source, describe_source(job.source), summed)
+        return Measured(job.source, describe_source(job.source), summed, notes)
 
     return jobs.run([Job(path, path, path, path) for path in paths], work)
 

@@ -43,3 +43,7 @@ def one_line(error: BaseException) -> str:
         text = ""
     name = type(error).__name__
     return f"{name}: {text}" if text else name
+
+
+ADVICE = "try `selfremaster check`, or leave the plugin out"
+"""What to do about a part that breaks a promise at work."""

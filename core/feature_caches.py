@@ -18,7 +18,7 @@ from torch import Tensor
 from selfremaster.core import audio
 from selfremaster.core.corpora import Entry
 from selfremaster.core.errors import AudioError, BundleError, SelfRemasterError
-from selfremaster.core.files import sha256_of
+from selfremaster.core.files import real_path, sha256_of
 from selfremaster.core.interfaces import Features
 from selfremaster.core.levels import peak_gain
 from selfremaster.core.tensorfiles import write_tensors
@@ -155,7 +155,7 @@ def _rows(features: Features, wave: Tensor, words: Sequence[str]) -> dict[str, T
 
 def folder_beside(source: Path) -> Path:
     """Where the features of a folder of sounds, or of a manifest, are kept: beside it."""
-    return source.resolve().with_name(source.resolve().name + FOLDER_SUFFIX)
+    return real_path(source).with_name(real_path(source).name + FOLDER_SUFFIX)
 
 
 def _settings(features: Features) -> str:

@@ -38,7 +38,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     ('whole', ['note.txt'])
     """
     wanted = Path(path)
-    final = wanted.resolve() if wanted.is_symlink() else wanted
+    final = real_path(wanted) if wanted.is_symlink() else wanted
     temporary = _create_beside(wanted, final)
     try:
         yield temporary
@@ -75,7 +75,7 @@ def write_together(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]
     ['note.txt', 'sound']
     """
     wanted = [Path(path) for path in paths]
-    finals = [path.resolve() if path.is_symlink() else path for path in wanted]
+    finals = [real_path(path) if path.is_symlink() else path for path in wanted]
     temporaries: list[Path] = []
     try:
         for path, final in zip(wanted, finals, strict=True):
@@ -150,6 +150,15 @@ def sha256_of(path: Path) -> str:
     """
     with path.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def real_path(path: Path) -> Path:
+    """The path without links, whole; of links that lead to themselves, as far as they lead.
+
+    >>> real_path(Path("/")) == Path("/")
+    True
+    """
+    return Path(os.path.realpath(path))
 
 
 def nearest_folder(folder: Path) -> Path:

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Generator, Tensor
 
+from selfremaster.core import diaries
 from selfremaster.core.asides import prints_beside
-from selfremaster.core.errors import STOPS, ComponentError, SelfRemasterError, one_line
+from selfremaster.core.errors import ADVICE, STOPS, ComponentError, SelfRemasterError, one_line
 from selfremaster.core.interfaces import (
     AnalysisOutput,
     Analyzer,
@@ -31,7 +32,6 @@ Made = TypeVar("Made")
 BUILTIN = "selfremaster"
 WORD_BYTES = 8
 FULL = "allocate memory"  # in what torch says of a full memory
-ADVICE = "try `selfremaster check`, or leave the plugin out"
 
 
 def log_mel(features: Features, wave: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ def called(part: Component, work: Callable[..., Made], *given: Tensor) -> Made:
     it was given.
     """
     before = [tensor.clone() for tensor in given]
-    with prints_beside():
+    with diaries.at_work(name_of(part)), prints_beside():
         try:
             made = work(*given)
         except (*STOPS, torch.OutOfMemoryError):
@@ -191,7 +191,7 @@ def _named(part: Component, error: BaseException) -> BaseException:
     """An error with the name of the part that raised it."""
     if isinstance(error, SelfRemasterError):
         told = one_line(error).removeprefix(f"{type(error).__name__}: ")
-        return error if _is_ours(part) else ComponentError(f"{name_of(part)}: {told}")
+        return error if is_ours(part) else ComponentError(f"{name_of(part)}: {told}")
     if isinstance(error, RuntimeError) and FULL in one_line(error):
         return MemoryError(one_line(error))
     return wrong(part, f"raises {one_line(error)}")
@@ -203,8 +203,8 @@ def _unchanged(features: Features, method: str) -> bool:
     return own is getattr(Features, method)
 
 
-def _is_ours(part: Component) -> bool:
-    """Whether its errors are in words of ours, which need no name before them."""
+def is_ours(part: Component) -> bool:
+    """Whether a part comes with the toolkit, and its errors are in words of ours."""
     origin = getattr(part, "origin", "")
     if origin:
         return origin.endswith(f" of {BUILTIN}")

@@ -1,23 +1,23 @@
 """From files and folders to results: where each result goes, and what could not be done."""
 
 import os
-import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 
 from selfremaster.core.audio import find_audio
+from selfremaster.core.crews import Care
 from selfremaster.core.errors import STOPS, AudioError, SelfRemasterError, one_line
-from selfremaster.core.files import nearest_folder
+from selfremaster.core.files import nearest_folder, real_path
 from selfremaster.core.formats import FORMATS, writable_suffix
 from selfremaster.core.parallel import spread
 from selfremaster.core.remotes import Place, Remote
+from selfremaster.core.workers import comes_back
 
 PathLike = str | os.PathLike[str]
 
@@ -145,14 +145,41 @@ def run(
 ) -> Iterator[Done | Failure]:
     """Do one job after another; one that fails is told as a `Failure`, and the rest goes on.
 
-    With several processes as many are done at once, and told in the same order.
+    With several processes as many are done at once, and told in the same order; one that ends its
+    process fails alone, too.
     """
     planned = list(tasks)
     if processes > 1 and len(planned) > 1:
-        yield from spread(partial(_attempt_apart, work), planned, min(processes, len(planned)))
+        care = Care(lost=lambda task, loss: given_up(task, loss.words()))
+        yield from spread(Attempt(work), planned, min(processes, len(planned)), care)
         return
     for task in planned:
         yield _attempt(work, task)
+
+
+@dataclass(frozen=True)
+class Attempt(Generic[Task, Done]):
+    """Work in another process, which hands its errors over; it begins as the work itself does."""
+
+    work: Callable[[Task], Done]
+
+    def begin(self) -> Any:
+        """What the work says of itself."""
+        own = getattr(self.work, "begin", None)
+        return own() if own else None
+
+    def __call__(self, task: Task) -> Done | Failure:
+        """What came of a file."""
+        outcome = _attempt(self.work, task)
+        if isinstance(outcome, Failure) and not comes_back(outcome.error):
+            return replace(outcome, error=RuntimeError(one_line(outcome.error)))
+        return outcome
+
+
+def given_up(task: Sourced, why: str) -> Failure:
+    """The failure of a file whose process gave no result."""
+    reason = f"{task.source}: {why}"
+    return Failure(task.source, reason, SelfRemasterError(reason))
 
 
 def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
@@ -172,17 +199,6 @@ def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
         told = one_line(error)
         plain = error if isinstance(error, Exception) else RuntimeError(told)
         return Failure(task.source, f"{task.source}: internal error: {told}", plain)
-
-
-def _attempt_apart(work: Callable[[Task], Done], task: Task) -> Done | Failure:
-    """The same in another process, which hands its errors over."""
-    outcome = _attempt(work, task)
-    if isinstance(outcome, Failure):
-        try:
-            pickle.loads(pickle.dumps(outcome.error))
-        except Exception:  # a stranger's, made of more than its words
-            return replace(outcome, error=RuntimeError(one_line(outcome.error)))
-    return outcome
 
 
 def chosen(
@@ -256,8 +272,8 @@ def is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
     """Whether a file comes from an output folder that lies inside one of the input folders."""
     if source in given:
         return False
-    results = folder.resolve()
-    roots = [path.resolve() for path in given if path.is_dir()]
+    results = real_path(folder)
+    roots = [real_path(path) for path in given if path.is_dir()]
     return results not in roots and results in Path(os.path.realpath(source)).parents
 
 
@@ -287,7 +303,7 @@ def _identity(path: Path) -> tuple[int, int] | Path:
         status = path.stat()
     except OSError:
         return path
-    return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
+    return (status.st_dev, status.st_ino) if status.st_ino else real_path(path)
 
 
 def check_writable(folder: Path) -> None:

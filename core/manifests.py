@@ -5,13 +5,14 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from selfremaster.core import audio, layouts
-from selfremaster.core.errors import AudioError, ExperimentError, SelfRemasterError
-from selfremaster.core.files import write_atomically
+from selfremaster.core import audio, jobs, layouts
+from selfremaster.core.errors import AudioError, ExperimentError
+from selfremaster.core.files import real_path, sha256_of, write_atomically
+from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.splits import SPLITS, Kind, check_settings, draw_splits
 
 PathLike = str | os.PathLike[str]
@@ -153,11 +154,11 @@ def write(manifest: Manifest, path: PathLike) -> None:
     lines = io.StringIO(newline="")
     table = csv.writer(lines, lineterminator="\n")
     table.writerow([*COLUMNS, *extra])
-    start = target.parent.resolve()
+    start = real_path(target.parent)
     for item in manifest.items:
         place = item.path
-        if manifest.folder.resolve() != start:
-            place = os.path.relpath(manifest.folder.resolve() / item.path, start)
+        if real_path(manifest.folder) != start:
+            place = os.path.relpath(real_path(manifest.folder) / item.path, start)
         known = {
             "path": place.replace(os.sep, "/"),
             "seconds": "" if item.seconds is None else f"{item.seconds:.3f}",
@@ -224,6 +225,28 @@ def build(
     Raises `AudioError` for files that cannot be read, by name, and `ExperimentError` for wrong
     fractions, or fewer than two speakers in a multi-speaker corpus.
     """
+    made, failures = list_corpus(folder, kind, fractions, seed, speaker_depth, layout)
+    if failures:
+        more = len(failures) - NAMED_FAILURES
+        named = " | ".join(failure.reason for failure in failures[:NAMED_FAILURES])
+        named += f" | and {more} more" if more > 0 else ""
+        count = len(failures) + len(made.items)
+        raise AudioError(f"{len(failures)} of {count} files cannot be used: {named}")
+    return made
+
+
+def list_corpus(
+    folder: PathLike,
+    kind: Kind = "single",
+    fractions: Sequence[float] = DEFAULT_FRACTIONS,
+    seed: int = 0,
+    speaker_depth: int = 1,
+    layout: str | None = None,
+) -> tuple[Manifest, list[Failure]]:
+    """What `build` makes of the files that can be used, and the others, as if these were not there.
+
+    A truncated file is none that can be used: what is learned from is of the length that is listed.
+    """
     root = Path(folder)
     check_settings(kind, fractions)
     if not root.is_dir():
@@ -231,18 +254,18 @@ def build(
     if layout is not None:
         listed = layouts.read(layout, root, seed=seed)
         drawn = {row.path: (row.split, row.speaker) for row in listed}
-        found = [(root / row.path, row.path) for row in listed]
+        described, failures = _describe([(root / row.path, Path(row.path)) for row in listed])
     else:
         places = audio.find_audio(root)
-        drawn = draw_rows(
-            [(root, place) for _, place in places], kind, fractions, seed, speaker_depth
-        )
-        found = [(file, place.as_posix()) for file, place in places]
+        plain = [pair for pair in places if pair[1].as_posix().isprintable()]
+        draw_rows([(root, place) for _, place in plain], kind, fractions, seed, speaker_depth)
+        described, failures = _describe(places)
+        named = [(root, Path(item.path)) for item in described]
+        drawn = draw_rows(named, kind, fractions, seed, speaker_depth) if named else {}
     items = [
-        Item(name, *drawn[name], info.seconds, info.sample_rate, info.channels, digest)
-        for name, info, digest in _describe(found)
+        replace(item, split=drawn[item.path][0], speaker=drawn[item.path][1]) for item in described
     ]
-    return Manifest(root, tuple(sorted(items, key=lambda item: item.path)))
+    return Manifest(root, tuple(sorted(items, key=lambda item: item.path))), failures
 
 
 def draw_rows(
@@ -261,10 +284,7 @@ def draw_rows(
     if speaker_depth < 1:
         raise ExperimentError(f"speaker_depth={speaker_depth}: 1 is the first folder, and so on")
     for root, place in places:
-        if not place.as_posix().isprintable():
-            raise ExperimentError(
-                f"{str(root / place)!r}: its name is not plain UTF-8 text; rename it"
-            )
+        _check_name(root / place, place)
     speakers = {
         place.as_posix(): _speaker(root, place, kind, speaker_depth) for root, place in places
     }
@@ -283,26 +303,29 @@ def _speaker(root: Path, place: Path, kind: str, depth: int) -> str:
     if len(folders) >= depth:
         return folders[depth - 1]
     if kind == "single":
-        return root.resolve().name
+        return real_path(root).name
     raise ExperimentError(
         f"{root / place}: lies in no speaker's folder (speaker_depth={depth}); "
         f"move it into one, or use single"
     )
 
 
-def _describe(found: Sequence[tuple[Path, str]]) -> Iterator[tuple[str, audio.AudioInfo, str]]:
-    failures: list[str] = []
-    for file, name in found:
-        try:
-            info = audio.check(file)
-            with file.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        except SelfRemasterError as error:
-            failures.append(str(error))
-            continue
-        if not failures:
-            yield name, info, digest
-    if failures:
-        more = len(failures) - NAMED_FAILURES
-        named = " | ".join(failures[:NAMED_FAILURES]) + (f" | and {more} more" if more > 0 else "")
-        raise AudioError(f"{len(failures)} of {len(found)} files cannot be used: {named}")
+def _describe(found: Sequence[tuple[Path, Path]]) -> tuple[list[Item], list[Failure]]:
+    """The files that can be used, without split and speaker, and the others."""
+
+    def work(job: Job) -> Item:
+        _check_name(job.source, job.place)
+        info = audio.check(job.source)
+        place, digest = job.place.as_posix(), sha256_of(job.source)
+        return Item(place, "", "", info.seconds, info.sample_rate, info.channels, digest)
+
+    results = list(jobs.run([Job(file, place, file, file) for file, place in found], work))
+    return (
+        [result for result in results if isinstance(result, Item)],
+        [result for result in results if isinstance(result, Failure)],
+    )
+
+
+def _check_name(file: Path, place: Path) -> None:
+    if not place.as_posix().isprintable():
+        raise ExperimentError(f"{str(file)!r}: its name is not plain UTF-8 text; rename it")

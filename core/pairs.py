@@ -8,7 +8,7 @@ from selfremaster.core import audio, manifests
 from selfremaster.core.degrading import Applied, Degraded, Recipe
 from selfremaster.core.errors import ComponentError, ExperimentError, SelfRemasterError
 from selfremaster.core.experiments import CLEAN
-from selfremaster.core.files import check_place, sha256_of
+from selfremaster.core.files import check_place, real_path, sha256_of
 from selfremaster.core.jobs import Job, check_writable
 from selfremaster.core.manifests import Item, Manifest
 
@@ -65,7 +65,7 @@ def plan_pairs(
         raise SelfRemasterError(f"{path}: is a recording itself; name another file")
     for job in planned:
         for listed in (job.source, job.target):
-            _relative(listed, path.parent.resolve())
+            _relative(listed, real_path(path.parent))
     return manifests.draw_rows([(_root(job), job.place) for job in planned], kind)
 
 
@@ -75,7 +75,7 @@ def write_pairs(done: Iterable[Degraded], rows: Rows, path: Path) -> Manifest:
     Besides the columns of every manifest it has ``clean``, relative to its own folder like the
     paths themselves, its hash ``clean_sha256``, and ``degradation``, what was done in short.
     """
-    start = path.parent.resolve()
+    start = real_path(path.parent)
     items = []
     for result in done:
         info = audio.inspect(result.target)
@@ -126,7 +126,7 @@ def _root(job: Job) -> Path:
 
 def _relative(path: Path, start: Path) -> str:
     try:
-        found = os.path.relpath(path.parent.resolve() / path.name, start).replace(os.sep, "/")
+        found = os.path.relpath(real_path(path.parent) / path.name, start).replace(os.sep, "/")
     except ValueError:
         raise ExperimentError(
             f"{path}: lies on another drive than the manifest, which names files relative to "

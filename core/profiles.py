@@ -285,6 +285,6 @@ def load_profile(path: str | PathLike[str]) -> Profile:
 
 def describe_source(path: Path) -> Source:
     """The name, length and hash of a sound file; raises `AudioError` for another file."""
-    seconds = audio.inspect(path).seconds
+    seconds = audio.inspect(path, strict=False).seconds
     name = path.name.encode("utf-8", "backslashreplace").decode()
     return Source(file=name, seconds=seconds, sha256=sha256_of(path))

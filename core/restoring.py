@@ -13,9 +13,10 @@ from torch import Tensor
 from selfremaster.core import audio, guards, jobs, transferring
 from selfremaster.core.content import Second, measure_content
 from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
+from selfremaster.core.diaries import tell_length
 from selfremaster.core.effects import ANTI_PHASE, Channels
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
-from selfremaster.core.files import write_atomically
+from selfremaster.core.files import real_path, write_atomically
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
@@ -154,6 +155,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
     """Read, restore, measure and draw one file; only then does anything take its place."""
     form = wanted.form
     info = audio.inspect(job.source, strict=form.strict, repair=form.repair)
+    tell_length(info.seconds * info.channels)
     reference = _reference(wanted.references.get(job.source), info.sample_rate)
     recording = Filed(job.source, info, form.strict, form.repair)
     started = time.monotonic()
@@ -291,9 +293,9 @@ def plan_redegraded(
     """
     found = jobs.plan(inputs, output, overwrite=overwrite)
     jobs.keep(found, originals)
-    restored = {job.target.resolve(): job.source for job in planned}
+    restored = {real_path(job.target): job.source for job in planned}
     for job in found:
-        if job.target.resolve() in restored:
+        if real_path(job.target) in restored:
             raise AudioError(
                 f"{job.target}: the restored sound goes there; name another place with --redegraded"
             )

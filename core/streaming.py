@@ -257,6 +257,28 @@ def _with_last(blocks: Iterable[Tensor]) -> Iterator[tuple[Tensor, bool]]:
         yield waiting, True
 
 
+def stretches(blocks: Iterable[Tensor], samples: int) -> Iterator[Tensor]:
+    """A sound that comes in blocks, in stretches of so many samples; the last may be shorter.
+
+    >>> [piece.shape[1] for piece in stretches(torch.ones(1, 10).split(3, dim=1), 4)]
+    [4, 4, 2]
+    """
+    waiting: list[Tensor] = []
+    length = 0
+    for block in blocks:
+        waiting.append(block)
+        length += block.shape[1]
+        if length < samples:
+            continue
+        *whole, rest = torch.split(torch.cat(waiting, dim=1), samples, dim=1)
+        if rest.shape[1] == samples:
+            whole, rest = [*whole, rest], rest[:, :0]
+        yield from whole
+        waiting, length = [rest.clone()], rest.shape[1]
+    if length:
+        yield torch.cat(waiting, dim=1)
+
+
 def side_by_side(one: Sound, other: Sound) -> Iterator[tuple[Tensor, Tensor]]:
     """The blocks of two sounds of the same length, cut so that those beside each other are as long.
 

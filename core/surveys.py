@@ -63,6 +63,7 @@ class FileSurvey:
     snr_db: float
     hum_hz: float
     hum_dbfs: float
+    notes: tuple[str, ...] = ()  # such as how much of it is missing
 
     @property
     def silent(self) -> bool:
@@ -202,9 +203,10 @@ def look(path: Path, part: float = 1.0) -> FileSurvey:
     noise is less than 10 dB below the speech; the hum is that of `find_hum`. Channels are mixed,
     but for clipping, loudness and peak.
 
-    Raises `AudioError` as `audio.read` does.
+    A truncated or damaged file is surveyed as far as it goes, and the notes say so.
+    Raises `AudioError` as `audio.read` does where it is not strict.
     """
-    info = audio.inspect(path)
+    info = audio.inspect(path, strict=False)
     bits = BITS.get(info.subtype)
     seen = _Seen(info.sample_rate, 0.0 if bits is None else 2.0 ** (1 - bits))
     samples = round(PIECE_SECONDS * info.sample_rate)
@@ -222,6 +224,7 @@ def look(path: Path, part: float = 1.0) -> FileSurvey:
         info.subtype,
         bits,
         **seen.numbers(),
+        notes=info.remarks,
     )
 
 
@@ -229,7 +232,7 @@ def _pieces(path: Path, samples: int) -> Iterator[Tensor]:
     """Stretches of so many samples, (channels, samples); the last one has up to a third more."""
     waiting: list[Tensor] = []
     length = 0
-    for block in audio.blocks(path):
+    for block in audio.blocks(path, strict=False):
         waiting.append(block)
         length += block.shape[-1]
         while 3 * length > 4 * samples:

@@ -450,13 +450,12 @@ class Trainer:
             elif self.mean is not None:
                 self._load_trained_weights(self.mean.weights, "the mean weights")
             self.model.eval()
-            notes = {"steps": self.state.step, "minutes": round(self.state.seconds / 60, 2)}
             write_bundle(
                 bundle,
                 self.model,
                 self.experiment,
                 half=self.settings.half,
-                training={**notes, **self.data.notes},
+                training={"steps": self.state.step, **self.data.notes},
             )
         return TrainingResult(
             self.folder,

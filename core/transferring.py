@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,11 +20,11 @@ from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.interfaces import AnalysisOutput, Channel
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.keeping import folder_for, keep, naming
-from selfremaster.core.levels import normalise_peak, resample
+from selfremaster.core.levels import peak_gain
 from selfremaster.core.models import Model, Wave, check_wave, evaluating
 from selfremaster.core.profiles import ChannelProfile, ModelIdentity, Source, describe_source
 from selfremaster.core.signals import fit_length
-from selfremaster.core.streaming import Filed, Held, beginning
+from selfremaster.core.streaming import Filed, Held, Resampled, Sound, beginning, stretches
 from selfremaster.core.tensorfiles import content_hash
 
 CHUNK_SECONDS = 2.0  # as long as the segments that the published analysis learned on
@@ -40,6 +40,7 @@ class Heard(NamedTuple):
     taken_from: Source
     features: Tensor  # (chunks, channel_dim), float64
     seconds: Tensor  # of each chunk, (chunks,), float64
+    notes: tuple[str, ...] = ()  # what is to be known of it
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Transferred:
     target: Path
     seconds: float  # of sound
     took_seconds: float
+    notes: tuple[str, ...] = ()  # what is to be known of it
 
 
 def identify(model: Model) -> ModelIdentity:
@@ -86,32 +88,60 @@ def hear(
     Shape: (samples,) or (channels, samples), full scale = 1, rate in Hz.
     Raises `AudioError` as `Model.restore` does, `BundleError` for a model without analysis module.
     """
+    given = check_wave(recording)
+    sound = Held(given.reshape(-1, given.shape[-1]).float().cpu(), sample_rate)
+    if source is None:
+        content = np.ascontiguousarray(given.float().cpu().numpy()).tobytes()
+        digest = hashlib.sha256(content).hexdigest()
+        source = Source(file=None, seconds=given.shape[-1] / sample_rate, sha256=digest)
+    return hear_sound(model, sound, source, path or Path(), chunk_seconds)
+
+
+def hear_sound(
+    model: Model,
+    sound: Sound,
+    source: Source,
+    path: Path,
+    chunk_seconds: float = CHUNK_SECONDS,
+) -> Heard:
+    """What `hear` tells, of a sound that is gone through twice and never held as a whole."""
     if not chunk_seconds > 0:
         raise ComponentError(f"chunks of {chunk_seconds} seconds; give a length above 0")
-    given = check_wave(recording)
-    rows = resample(given.reshape(-1, given.shape[-1]).cpu(), sample_rate, model.sample_rate)
-    levelled = normalise_peak(rows.reshape(1, -1), model.peak_db).reshape(rows.shape)
+    resampled = Resampled(sound, model.sample_rate)
+    if not resampled.samples:
+        raise AudioError(
+            f"{sound.samples} samples at {sound.sample_rate} Hz are not one at the model's "
+            f"{model.sample_rate} Hz; nothing to hear"
+        )
+    peak = max(float(block.abs().max()) for block in resampled.blocks())
+    gain = peak_gain(peak, model.peak_db)
     length = max(round(chunk_seconds * model.sample_rate), 1)
-    chunks = [piece for block in torch.split(levelled, length, dim=-1) for piece in block]
-    levels = torch.stack([chunk.square().mean().sqrt() for chunk in chunks])
-    loud = levels > levelled.abs().max() * 10 ** (QUIET_DB / 20)
-    if loud.any():
-        chunks = [chunk for chunk, kept in zip(chunks, loud.tolist(), strict=True) if kept]
-    features = []
+    quiet = gain * peak * 10 ** (QUIET_DB / 20)
+
+    def chunks(least: float) -> Iterator[Tensor]:
+        blocks = (gain * block for block in resampled.blocks())
+        for piece in stretches(blocks, length):
+            yield from (row for row in piece if row.square().mean().sqrt() > least)
+
+    features, lengths = _analysed(model, chunks(quiet))
+    if not features:  # all of them are quiet
+        features, lengths = _analysed(model, chunks(-1.0))
+    return Heard(path, source, torch.cat(features), torch.tensor(lengths).double())
+
+
+def _analysed(model: Model, chunks: Iterable[Tensor]) -> tuple[list[Tensor], list[float]]:
+    """The channel features of chunks, and how long they are in seconds."""
+    features, seconds = [], []
     with torch.inference_mode(), evaluating(model):
         for batch in _equally_long(chunks):
             found: AnalysisOutput = model.analyse(batch.to(model.device))
             channel = found.channel_features
             features.append((channel.mean(-1) if channel.ndim == 3 else channel).cpu().double())
-    seconds = torch.tensor([len(chunk) / model.sample_rate for chunk in chunks]).double()
-    if source is None:
-        content = np.ascontiguousarray(given.float().cpu().numpy()).tobytes()
-        digest = hashlib.sha256(content).hexdigest()
-        source = Source(file=None, seconds=given.shape[-1] / sample_rate, sha256=digest)
-    return Heard(path or Path(), source, torch.cat(features), seconds)
+            seconds += [batch.shape[-1] / model.sample_rate] * len(batch)
+    return features, seconds
 
 
-def _equally_long(chunks: Sequence[Tensor]) -> Iterator[Tensor]:
+def _equally_long(chunks: Iterable[Tensor]) -> Iterator[Tensor]:
     """Batches of neighbouring chunks of the same length."""
     batch: list[Tensor] = []
     for chunk in chunks:
@@ -161,9 +191,12 @@ def hear_files(
     """Hear one file after another, and give what came of each."""
 
     def work(job: Job) -> Heard:
-        recording, sample_rate = audio.read(job.source)
+        info = audio.inspect(job.source, strict=False)
+        recording = Filed(job.source, info, strict=False)
         source = describe_source(job.source)
-        return hear(model, recording, sample_rate, chunk_seconds, source, job.source)
+        with naming(job):
+            heard = hear_sound(model, recording, source, job.source, chunk_seconds)
+        return heard._replace(notes=info.remarks)
 
     return jobs.run([Job(path, path, path, path) for path in paths], work)
 
@@ -273,10 +306,11 @@ def transfer_files(
 
     def work(job: Job) -> Transferred:
         started = time.monotonic()
-        info = audio.inspect(job.source)
-        recording = Filed(job.source, info)
+        info = audio.inspect(job.source, strict=False)
+        recording = Filed(job.source, info, strict=False)
         with naming(job), effect.sent(recording, strength, folder_for(recording, job)) as sent:
             keep(job, recording if strength == 0 else sent.sound, info)
-        return Transferred(job.source, job.target, info.seconds, time.monotonic() - started)
+        took_seconds = time.monotonic() - started
+        return Transferred(job.source, job.target, info.seconds, took_seconds, info.remarks)
 
     return jobs.run(planned, work)

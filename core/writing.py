@@ -130,10 +130,17 @@ def _put(
                 file.write(_stored(block.T, stored))
         append_chunks(temporary, told)
     except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
+        _try_the_disk(temporary)
         what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
         raise AudioError(
             f"{place}: {what} cannot be written ({reason_of(error)}); take .wav or .flac"
         ) from None
+
+
+def _try_the_disk(temporary: Path) -> None:
+    """Raise what the system says of a file that grows no more; libsndfile does not tell."""
+    with temporary.open("ab") as file:
+        file.write(bytes(BLOCK_SAMPLES))
 
 
 def reason_of(error: Exception) -> str:

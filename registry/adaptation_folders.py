@@ -81,7 +81,9 @@ def claim(
         return None
     if SETTINGS_NAME not in there:
         raise ExperimentError(
-            f"{output / there[0]}: is there, and not of an adaptation; name another folder"
+            f"{output}: {', '.join(there)} {'are' if there[1:] else 'is'} there, and no "
+            f"{SETTINGS_NAME} says that an adaptation wrote {'them' if there[1:] else 'it'}; "
+            f"remove {'them' if there[1:] else 'it'}, if nothing of yours, or name another folder"
         )
     known = _read(output)
     if overwrite or (known is not None and known.survey is None):

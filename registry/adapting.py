@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from selfremaster.core.bundles import Bundle
-from selfremaster.core.checkpoints import checkpoint_step
+from selfremaster.core.checkpoints import has_validated
 from selfremaster.core.errors import BundleError, ExperimentError
 from selfremaster.core.experiments import Experiment
+from selfremaster.core.files import real_path
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.judges import TOTAL, Judge
 from selfremaster.core.runlogs import CSV_NAME
@@ -182,7 +183,7 @@ def _check(wanted: Wanted) -> tuple[Bundle, list[Path], list[tuple[Metric, str]]
         )
     files = find_recordings(wanted.recordings, wanted.output)
     place = Path(wanted.model)
-    if place.exists() and wanted.output.resolve() in (place.resolve(), *place.resolve().parents):
+    if place.exists() and real_path(wanted.output) in (real_path(place), *real_path(place).parents):
         raise BundleError(f"{wanted.model}: lies in the output; name another output")
     return bundle, files, quality
 
@@ -206,7 +207,7 @@ def learn(
         settings = experiment.train.model_copy(update=update)
         experiment = experiment.model_copy(update={"train": settings})
     output = prepared.wanted.output
-    if resume and checkpoint_step(output):
+    if resume and has_validated(output):
         _course(output)  # before hours go by
     judge: Judge = Criterion(judged_waves(output, experiment.model.peak_db), prepared.quality)
     if watch is not None:
@@ -254,11 +255,16 @@ def _given(
 ) -> dict[str, Any]:
     """What a run hangs on, to tell whether it may go on, however it is spelled."""
     return {
-        "recordings": [[str(file.resolve()), file.stat().st_size] for file in files],
-        "clean": None if wanted.clean is None else str(wanted.clean.resolve()),
+        "recordings": [[str(real_path(file)), _size(file)] for file in files],
+        "clean": None if wanted.clean is None else str(real_path(wanted.clean)),
         "model": str(bundle.header["sha256"]),
         "measured": list(measured),
     }
+
+
+def _size(file: Path) -> int:
+    """In bytes; of a link that leads nowhere, 0."""
+    return file.stat().st_size if file.exists() else 0
 
 
 def _sample_rate(bundle: Bundle) -> int:

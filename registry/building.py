@@ -16,6 +16,7 @@ from selfremaster.core.components import (
     hint,
     nested_parts,
 )
+from selfremaster.core.diaries import at_work
 from selfremaster.core.errors import STOPS, ComponentError, SelfRemasterError, one_line
 from selfremaster.registry.loading import Loaded, loaded_plugins
 from selfremaster.registry.tables import info, load_class
@@ -116,19 +117,18 @@ def build(kind: str, spec: "str | Mapping[str, Any] | ComponentSpec", **context:
             # a vocoder beside a model speaks the model's features
             context = {**context, "features": arguments[field].features}
     part_class: Any = component_class(kind, parsed.name)
+    origin = f"{kind} {parsed.name!r} of {entry.owner}"
     try:
-        with prints_beside():
+        with at_work(origin), prints_beside():
             part = part_class(config, **arguments)
-            part.origin = f"{kind} {parsed.name!r} of {entry.owner}"
+            part.origin = origin
         return part
     except SelfRemasterError as error:
         raise type(error)(f"{kind} {parsed.name}: {error}") from error.__cause__
     except STOPS:
         raise
     except BaseException as error:
-        raise ComponentError(
-            f"{kind} {parsed.name!r} of {entry.owner} cannot be built: {one_line(error)}"
-        ) from error
+        raise ComponentError(f"{origin} cannot be built: {one_line(error)}") from error
 
 
 def _arguments(kind: str, name: str, context: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from selfremaster.core import guards
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.judges import TOTAL, Judge
@@ -76,7 +77,7 @@ class Criterion(Judge):
             "level_db": _mean([float(rms_db(wave)) for wave in waves]),
         }
         scores = [
-            metric.compute(wave, model.sample_rate)[name]
+            guards.measured(metric, wave, model.sample_rate).get(name, math.nan)
             for metric, name in self.quality
             for wave in waves
         ]

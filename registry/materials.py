@@ -11,6 +11,7 @@ from torch import Tensor
 from selfremaster.core import audio, manifests
 from selfremaster.core.choices import evenly
 from selfremaster.core.errors import AudioError, ExperimentError
+from selfremaster.core.files import real_path
 from selfremaster.core.folders import find_audio
 from selfremaster.core.pieces import (
     HEARD,
@@ -73,13 +74,13 @@ def find_recordings(paths: Sequence[Path], output: Path) -> list[Path]:
 
     A file that is named counts wherever it lies, but for cut speech, which may be removed.
     """
-    results = output.resolve()
+    results = real_path(output)
     for path in paths:
-        if path.is_dir() and path.resolve() == results:
+        if path.is_dir() and real_path(path) == results:
             raise AudioError(f"{path}: holds the recordings themselves; name another output")
-    named = {path.resolve() for path in paths if path.is_file()}
+    named = {real_path(path) for path in paths if path.is_file()}
     named = {place for place in named if results / SPEECH not in place.parents}
-    unique = {file.resolve(): file for file, _ in find_audio(list(paths))}
+    unique = {real_path(file): file for file, _ in find_audio(list(paths))}
     files = [
         file for place, file in unique.items() if place in named or results not in place.parents
     ]
@@ -104,6 +105,7 @@ def find_material(files: Sequence[Path], output: Path, clean: Path | None, told:
     found = find_pieces(survey)
     pieces = draw_pieces(found, 60 * MOST_MINUTES_OF_SPEECH)
     notes = [f"left out: {failure.reason}" for failure in survey.failures]
+    notes += [f"{one.source}: {told}" for one in survey.files for told in one.notes]
     notes += [*unread, *_advice(survey), *about]
     if len(pieces) < len(found):
         learned = sum(piece.seconds for piece in pieces) / 60
@@ -114,7 +116,7 @@ def find_material(files: Sequence[Path], output: Path, clean: Path | None, told:
 
 def write_material(material: Material, output: Path, sample_rate: int, told: Told) -> None:
     """Cut the speech out of the recordings, and list the clean speech."""
-    folder = output.resolve()
+    folder = real_path(output)
     rows = [
         manifests.Item(_relative(one.path, folder), one.split, seconds=one.seconds)
         for one in material.clean
@@ -151,7 +153,7 @@ def _to_be_surveyed(files: Sequence[Path]) -> tuple[list[Path], float, list[str]
 
 def _seconds(file: Path) -> float:
     try:
-        return audio.inspect(file).seconds
+        return audio.inspect(file, strict=False).seconds
     except AudioError:
         return 0.0
 
@@ -181,7 +183,7 @@ def find_clean(source: Path, output: Path) -> tuple[list[CleanFile], list[str]]:
     """
     known: list[CleanFile] = []
     reasons: list[str] = []
-    for file, split in _listed(source, output.resolve()):
+    for file, split in _listed(source, real_path(output)):
         try:
             known.append(CleanFile(file, split, audio.inspect(file).seconds))
         except AudioError as error:
@@ -214,7 +216,7 @@ def _foreign(
     files: Sequence[tuple[Path, str]], results: Path, source: Path
 ) -> list[tuple[Path, str]]:
     """The files that do not lie among results; raises without any."""
-    foreign = [one for one in files if results not in one[0].resolve().parents]
+    foreign = [one for one in files if results not in real_path(one[0]).parents]
     if not foreign:
         raise ExperimentError(f"{source}: holds nothing but results; give other clean speech")
     return foreign
@@ -234,7 +236,7 @@ def _parted(files: Sequence[CleanFile]) -> list[CleanFile]:
 
 
 def _relative(file: Path, folder: Path) -> str:
-    return Path(os.path.relpath(file.resolve(), folder)).as_posix()
+    return Path(os.path.relpath(real_path(file), folder)).as_posix()
 
 
 def judged_waves(output: Path, peak_db: float) -> list[Tensor]:

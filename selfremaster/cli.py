@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,8 @@ from selfremaster.commands.options import Without
 from selfremaster.commands.parts import list_parts, show
 from selfremaster.commands.profile import profile
 from selfremaster.commands.restore import restore
+from selfremaster.commands.serve import serve
+from selfremaster.commands.stops import Stops, heard_as_ctrl_c
 from selfremaster.commands.survey import survey
 from selfremaster.commands.terminal import note
 from selfremaster.commands.train import train
@@ -31,7 +34,6 @@ from selfremaster.core.errors import SelfRemasterError, one_line
 
 PROGRAM = "selfremaster"
 FAILED = 2
-INTERRUPTED = 130
 DEBUG = "--debug"
 
 app = typer.Typer(
@@ -62,7 +64,8 @@ def start(
 ) -> None:
     """Restore old recordings by learning from the recordings alone.
 
-    Exit codes: 0 done, 1 some of several files failed, 2 wrong use or bad input, 130 interrupted.
+    Exit codes: 0 done, 1 some of several files failed, 2 wrong use or bad input, 130 interrupted
+    (143 by SIGTERM, 129 by SIGHUP).
     """
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -78,6 +81,7 @@ for _name, _command, _example in (
     ("benchmark", benchmark, "benchmark smoke --output runs/smoke"),
     ("convert", convert, "convert g_02500000 --output universal.safetensors"),
     ("export", export, "export default --output default.onnx"),
+    ("serve", serve, "serve --open"),
     ("profile", profile, "profile tapes --output tape.json --model runs/a"),
     ("transfer", transfer, "transfer new.wav --profile tape.json --output old.wav --model runs/a"),
     ("manifest", manifest, "manifest corpus --output corpus/manifest.csv --kind multi-unseen"),
@@ -101,16 +105,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = DEBUG in options
     words = [*(word for word in options if word != DEBUG), *words[len(options) :]]
     _tolerate_odd_names()
+    with heard_as_ctrl_c() as stops:
+        return _told(words, debug, stops)
+
+
+def _told(words: list[str], debug: bool, stops: Stops) -> int:
+    """Run a command line; whatever is raised becomes one line."""
     try:
-        with _warnings_shown(debug):
+        with _warnings_shown(debug), _threads_in_words(debug):
             code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_stdout()
         return 0
     except KeyboardInterrupt as stop:
-        note(f"interrupted; {stop}" if str(stop) else "interrupted")
-        return INTERRUPTED
+        note(f"{stops.words()}; {stop}" if str(stop) else stops.words())
+        return stops.code
     except BaseException as error:  # a stranger's part may try to end the process
         if debug:
             traceback.print_exception(error)
@@ -157,6 +167,23 @@ def _warnings_shown(debug: bool) -> Iterator[None]:
         if not debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
         yield
+
+
+@contextmanager
+def _threads_in_words(debug: bool) -> Iterator[None]:
+    """One line of a thread that ends by an error; who waits for what it writes is told the same."""
+
+    def told(what: threading.ExceptHookArgs) -> None:
+        if what.exc_value is not None and not isinstance(what.exc_value, OSError):
+            note(f"a thread ended: {one_line(what.exc_value)}")
+
+    before = threading.excepthook
+    if not debug:
+        threading.excepthook = told
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _tolerate_odd_names() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from joblib.externals.loky import get_reusable_executor
 from torch import Generator, Tensor
 
 from selfremaster.core import audio, jobs
@@ -25,7 +24,7 @@ class TwoWordsError(Exception):
 
 
 class Ending(Degradation):
-    """Raise an error, or interrupt all processes, at the file of an odd length."""
+    """Raise an error, end the process or interrupt all, at the file of an odd length."""
 
     how: str = ""
 
@@ -37,6 +36,8 @@ class Ending(Degradation):
         """The same wave, mostly."""
         if wave.shape[-1] == ODD_SAMPLES and self.how == "raise":
             raise TwoWordsError("out of", "order")
+        if wave.shape[-1] == ODD_SAMPLES and self.how == "end":
+            os._exit(3)
         if wave.shape[-1] == ODD_SAMPLES and self.how == "interrupt":
             os.killpg(os.getpgid(0), signal.SIGINT)
             threading.Event().wait()
@@ -55,8 +56,3 @@ def write_files(folder: Path, count: int = 6) -> list[jobs.Job]:
     for number in range(count):
         audio.write(folder / "in" / f"{number}.wav", torch.full((1000 + number,), 0.1), 8000)
     return jobs.plan([folder / "in"], folder / "out", beside=(".json",))
-
-
-def end_processes() -> None:
-    """End the processes that joblib keeps, which know the environment that they began in."""
-    get_reusable_executor().shutdown(wait=True, kill_workers=True)

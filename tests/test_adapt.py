@@ -196,7 +196,7 @@ def test_what_lies_in_the_folder_is_kept_unless_it_is_ours_and_not_wanted(
 ) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"mine")
     error = adapt(tape, tmp_path, model).error
-    assert "model.safetensors: is there, and not of an adaptation" in error
+    assert "model.safetensors is there, and no adaptation.json says" in error
     assert "--overwrite" not in error
     assert adapt(tape, tmp_path / "out", model).code == 0
     (tmp_path / "out" / "mine.txt").write_text("mine")

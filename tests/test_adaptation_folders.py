@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from selfremaster.core import audio, manifests, pieces
+from selfremaster.core import training as trainer
 from selfremaster.core.bundles import read_bundle
+from selfremaster.core.checkpoints import checkpoint_step
 from selfremaster.registry import adaptation_plans, adapting
 from selfremaster.registry.assembling import builtin_bundles
 from tests import tiny
@@ -182,13 +184,15 @@ def test_ctrl_c_before_the_first_step_keeps_the_speech(
     assert (tmp_path / "out" / "speech" / "0001.flac").stat().st_mtime_ns == before
 
 
+def stop(*given: Any) -> None:
+    """Press Ctrl-C."""
+    raise KeyboardInterrupt
+
+
 def test_ctrl_c_in_the_report_keeps_the_model(
     tape: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from selfremaster.benchmarks.reporting import adaptations
-
-    def stop(*given: Any) -> None:
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(adaptations, "write", stop)
@@ -242,6 +246,33 @@ def test_a_run_without_its_log_does_not_go_on(tape: Path, model: Path, tmp_path:
     (tmp_path / "log.csv").unlink()
     error = adapt(tape, tmp_path, model, "--resume", "--quiet").error
     assert "log.csv: no longer tells how the model was judged; begin anew" in error
+
+
+def test_a_run_that_was_stopped_at_its_start_does_not_go_on_without_its_log(
+    tape: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = []
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "_part_of_the_minutes", stop)
+        assert adapt(tape, tmp_path, model).code == 130
+    assert checkpoint_step(tmp_path) == 0
+    (tmp_path / "log.csv").unlink()
+    monkeypatch.setattr(trainer.Trainer, "run", lambda *_, **__: learned.append(1))
+    error = adapt(tape, tmp_path, model, "--resume", "--quiet").error
+    assert "log.csv: no longer tells how the model was judged; begin anew" in error
+    assert learned == []
+
+
+def test_what_no_record_says_is_ours_is_named_with_what_to_remove(
+    tape: Path, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "speech").mkdir()
+    (tmp_path / "clean.csv").touch()
+    for more in ((), ("--overwrite",), ("--resume",)):
+        assert adapt(tape, tmp_path, model, *more).error == (
+            f"error: {tmp_path}: clean.csv, speech are there, and no adaptation.json says that an "
+            "adaptation wrote them; remove them, if nothing of yours, or name another folder"
+        )
 
 
 def test_a_damaged_record_is_named(tape: Path, model: Path, tmp_path: Path) -> None:

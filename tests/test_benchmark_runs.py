@@ -3,11 +3,9 @@
 import json
 import math
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent import futures
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from selfremaster.core import audio
 from selfremaster.core.errors import ExperimentError
 from selfremaster.registry.building import build
 from tests.cli import ROOT, Outcome, run
+from tests.killed import killed
 from tests.odd_parts import installed, quick_benchmarks, write_grid, write_speech
 
 KILLS = 10
@@ -259,18 +258,15 @@ def test_a_restorer_that_ends_its_process_or_hangs_is_a_failure(
     log, out = tmp_path / "processes", tmp_path / "out"
     monkeypatch.setenv("ODD_PARTS_LOG", str(log))
     monkeypatch.setattr(engines, "_beside", BESIDE)
-    hangs = {"hanging": 0.06}
-    monkeypatch.setattr(
-        engines.Limits, "seconds", lambda _, cell: hangs.get(cell.place.restorer, math.inf)
-    )
+    began = time.monotonic()
 
-    def wait(tasks: Any, seconds: float | None, **more: Any) -> Any:
-        """Wait for the one that hangs to begin that, and only then for its time to be over."""
-        while not log.exists():
-            time.sleep(0.05)
-        return futures.wait(tasks, seconds, **more)
+    def seconds(_: engines.Limits, cell: Any) -> float:
+        """The one that hangs has until it does that, and then its time is over."""
+        if cell.place.restorer != "hanging":
+            return math.inf
+        return 0.06 if log.exists() else time.monotonic() - began + 0.1
 
-    monkeypatch.setattr(engines, "wait", wait)
+    monkeypatch.setattr(engines.Limits, "seconds", seconds)
     told = benchmark(grid, out, "--jobs", "2", "--cell-minutes", "0.001", "--json")
     assert (told.code, json.loads(told.out)["cells"]) == (1, 4)
     printed = capfd.readouterr()
@@ -494,17 +490,9 @@ def test_killed_at_ten_moments_the_results_are_the_same(speech: Path, tmp_path: 
         restorers={"mean": "mean-spectrum", "half": "odd-half"},
         metrics=["lsd"],
     )
-    words = ["-m", "tests.killed_benchmark", str(grid), str(tmp_path / "out"), "5", str(KILLS)]
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 10 * KILLS
-    whole, *others = sorted((tmp_path / "out").iterdir(), reverse=True)
+    (moments,) = killed(tmp_path / "out", 5, KILLS, benchmark=grid)
+    assert moments >= 10 * KILLS
+    whole, *others = sorted((tmp_path / "out" / "benchmark").iterdir(), reverse=True)
     assert len(read_outcome(whole).results) == 8
     assert 1 <= len(others) <= KILLS
     for other in others:

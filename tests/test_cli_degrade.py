@@ -1,7 +1,6 @@
 """`selfremaster degrade`: what is drawn is logged, and replayed to the bit."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,16 +14,9 @@ from selfremaster.core.degrading import Step, degrade, generator_for
 from selfremaster.core.errors import ComponentError
 from selfremaster.registry.building import build
 from tests.cli import SPEECH, left_behind, run, tone, write_tone
-from tests.ending import end_processes
 from tests.strategies import seeds, waves
 
 DRAWN = "clip:ratio=[0.1, 0.9]"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _own_processes() -> Iterator[None]:
-    yield
-    end_processes()
 
 
 def test_the_same_again_from_the_log(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from selfremaster.core import manifests
-from tests.cli import SPEECH, left_behind, run
+from tests.cli import SPEECH, left_behind, run, write_tone
 
 
 def test_the_table_is_that_of_the_file(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_the_table_is_that_of_the_file(tmp_path: Path) -> None:
     [
         ("none", (), "none: not a folder; name the folder of the corpus"),
         ("empty", (), "no sound files in it"),
-        ("text", (), "1 of 1 files cannot be used: "),
+        ("text", (), "a.wav: not audio, or damaged"),
         (SPEECH, ("--kind", "several"), "no kind of corpus 'several'; known: single"),
         (SPEECH, ("--val", "0.5", "--test", "0.5"), "leave nothing to train on"),
         (SPEECH / "heart", ("--kind", "multi-seen"), "lies in no speaker's folder"),
@@ -47,6 +47,23 @@ def test_a_bad_corpus_is_one_line_and_leaves_nothing(
     told = run("manifest", tmp_path / folder, "--output", tmp_path / "m.csv", *words)
     assert error in told.error
     assert left_behind(tmp_path) == before
+
+
+def test_what_cannot_be_used_is_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("ann/a.wav", "bob/b.wav", "bob/c\nd.wav", "eve/e.wav"):
+        write_tone(tmp_path / "speech" / name)
+    whole = (tmp_path / "speech" / "ann" / "a.wav").read_bytes()
+    (tmp_path / "speech" / "eve" / "e.wav").write_bytes(whole[:3000])
+    words = ("--kind", "multi-unseen", "--val", "0", "--test", "0.5")
+    told = run("manifest", tmp_path / "speech", "--output", tmp_path / "m.csv", *words)
+    assert told.code == 1
+    *failed, last = told.err.splitlines()
+    assert last == "error: 2 of 4 files failed, the others are done"
+    assert "its name is not plain UTF-8 text; rename it" in failed[0]
+    assert "e.wav: truncated" in failed[1]
+    made = manifests.read(tmp_path / "m.csv")
+    assert made.speakers() == ["ann", "bob"]
+    assert made.splits() == {"train": 1, "test": 1}
 
 
 def test_a_manifest_is_overwritten_only_on_demand(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ import pytest
 from selfremaster.core import audio
 from selfremaster.core.files import sha256_of
 from selfremaster.core.ledgers import LEDGER_NAME
-from tests.cli import ROOT, left_behind, run, tone, write_tiny_bundle, write_tone
+from tests.cli import left_behind, run, tone, write_tiny_bundle, write_tone
+from tests.killed import killed
 
 Settings = tuple[str, ...]
 KILLS = 25
@@ -211,17 +210,9 @@ def test_a_batch_that_is_killed_at_any_moment_ends_with_the_same_bytes(
 ) -> None:
     (tapes / "tiny.safetensors").write_bytes(bundle.read_bytes())
     audio.write(tapes / "stereo.flac", tone(2500, channels=2), 22050)
-    words = ["-m", "tests.killed_restore", str(tapes), str(tmp_path / "out"), "7", str(KILLS)]
-    done = subprocess.run(
-        [sys.executable, *words],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= KILLS
-    whole, *others = sorted((tmp_path / "out").iterdir(), reverse=True)
+    (moments,) = killed(tmp_path / "out", 7, KILLS, restore=tapes)
+    assert moments >= KILLS
+    whole, *others = sorted((tmp_path / "out" / "restore").iterdir(), reverse=True)
     wanted = {
         name: data for name, data in contents(whole).items() if name.endswith(("wav", "flac"))
     }

@@ -59,7 +59,11 @@ def test_every_folder_with_modules_is_a_listed_package() -> None:
     front = ROOT / "selfremaster"
     found |= {
         ".".join(["selfremaster", *path.parent.relative_to(front).parts])
-        for path in [*front.glob("*.py"), *(front / "commands").rglob("*.py")]
+        for path in [
+            *front.glob("*.py"),
+            *(front / "commands").rglob("*.py"),
+            *(front / "pages").rglob("*.py"),
+        ]
     }
     assert found == listed
 

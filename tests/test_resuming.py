@@ -164,7 +164,7 @@ def test_what_is_done_is_listed_when_all_is_stopped_and_resumed(
 def test_a_killed_process_leaves_the_list_of_what_is_done(
     clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ending(work: Any, planned: Any, processes: int) -> Iterator[Any]:
+    def ending(work: Any, planned: Any, *_: Any) -> Iterator[Any]:
         yield work(planned[0])
         raise SelfRemasterError("a process was ended from outside")
 

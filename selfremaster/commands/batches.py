@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from selfremaster.commands.urls import AnyLedger
     from selfremaster.core.jobs import Failure, Job
-    from selfremaster.core.ledgers import Work
     from selfremaster.core.models import Model
     from selfremaster.core.remote_jobs import AnyJob
     from selfremaster.core.remotes import Place
-    from selfremaster.core.restoring import Restored, Wanted
+    from selfremaster.core.restoring import Restored
+
+Told = TypeVar("Told", "Restored", "Failure")
 
 FAITHFUL_VOCODER = "blend"
 
@@ -40,9 +41,6 @@ ExcludeOption = Annotated[
     typer.Option(
         "--exclude", metavar="PATTERN", help="Not such files; may be repeated.", show_default=False
     ),
-]
-JobsOption = Annotated[
-    int, typer.Option("--jobs", metavar="N", min=1, help="How many files to restore at once.")
 ]
 ResumeOption = Annotated[
     bool,
@@ -94,40 +92,6 @@ class Choice:
             ) from None
 
 
-@dataclass(frozen=True)
-class Apart:
-    """Restores a file in a process of its own, which loads the model once."""
-
-    choice: Choice
-    wanted: Wanted
-
-    def __call__(self, job: AnyJob) -> Restored:
-        """What came of the file."""
-        from selfremaster.core.restoring import worker
-
-        return worker(_loaded(self.choice), [job], self.wanted)(job)
-
-
-@lru_cache(maxsize=1)
-def _loaded(choice: Choice) -> Model:
-    return choice.load(quiet=True)
-
-
-def work_of(model: Model, settings: Mapping[str, Any]) -> Work:
-    """What is done to every file, as a record tells it."""
-    import torch
-
-    from selfremaster import __version__
-    from selfremaster.core.ledgers import Work
-    from selfremaster.core.tensorfiles import content_hash
-
-    speaker = model.output or model.vocoder
-    described = {"speaker": type(speaker).__name__, "config": speaker.config.model_dump_json()}
-    identity = {"name": model.name, "sha256": content_hash(model.state_dict(), described)}
-    versions = {"selfremaster": __version__, "torch": torch.__version__}
-    return Work(identity, settings, versions)
-
-
 def folder_of(inputs: Sequence[Path], output: str, planned: Sequence[Job]) -> Path | None:
     """The folder of the results, or none where one file goes to one file."""
     alone = len(inputs) == 1 and not inputs[0].is_dir() and planned[0].target == Path(output)
@@ -157,6 +121,34 @@ def rest_of(
     if not quiet:
         note(f"{len(planned) - len(rest)} of {len(planned)} files were done before")
     return rest
+
+
+@contextmanager
+def locked_while(folder: Place | None) -> Iterator[None]:
+    """Have the folder of results for this run alone; a single file needs none, a store has none."""
+    if not isinstance(folder, Path):
+        yield
+        return
+    from selfremaster.core.locks import locked
+
+    with locked(folder):
+        yield
+
+
+def tidy(job: AnyJob, beside: Sequence[str], redegraded: Mapping[Path, Path]) -> None:
+    """Clear away what is left of a file whose process was ended while it wrote."""
+    from selfremaster.core.jobs import Job
+    from selfremaster.core.ledgers import clear_leftovers
+
+    clear_leftovers([job], beside)
+    if isinstance(job, Job) and (place := redegraded.get(job.source)) is not None:
+        clear_leftovers([job._replace(target=place)], ())
+
+
+def in_order_of(planned: Sequence[AnyJob], results: Iterable[Told]) -> list[Told]:
+    """Results as they were planned, whoever was done first; what was refused before is first."""
+    places = {job.source: number for number, job in enumerate(planned)}
+    return sorted(results, key=lambda result: places.get(result.source, -1))
 
 
 def written_down(

@@ -103,11 +103,11 @@ def benchmark(
     from selfremaster.benchmarks.benchmarking import Benchmark
     from selfremaster.benchmarks.grids import Grid
     from selfremaster.benchmarks.planning import plan
+    from selfremaster.core.clusters import check_engine
     from selfremaster.core.errors import SelfRemasterError
     from selfremaster.registry import hub
 
-    if engine not in ("local", "ray"):
-        raise SelfRemasterError(f"no engine named {engine!r}; known: local, ray")
+    chosen = check_engine(engine)
     if check and sweep:
         raise SelfRemasterError("--check runs nothing, and --sweep deletes; give one of them")
     place = _find(grid)
@@ -128,7 +128,7 @@ def benchmark(
     ):
         work = Benchmark(
             found,
-            engine="ray" if engine == "ray" else "local",
+            engine=chosen,
             jobs=jobs,
             cell_minutes=cell_minutes,
             command=shlex.join(again),

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfremaster.commands.options import Json, Overwrite, Quiet
-from selfremaster.commands.terminal import progress, say, say_json, say_table
+from selfremaster.commands.terminal import finish, progress, say, say_json, say_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from selfremaster.core.jobs import Failure
     from selfremaster.core.manifests import Manifest
 
 PART = 0.05  # of the files, for validation and for testing
@@ -65,7 +68,8 @@ def manifest(
 ) -> None:
     """List a corpus with its splits.
 
-    A row a file, with speaker, split, length and hash: the same list whenever it is made.
+    A row a file, with speaker, split, length and hash: the same list whenever it is made. Files
+    that cannot be read to their end are named and left out.
     """
     from selfremaster.core import manifests
     from selfremaster.core.errors import ExperimentError
@@ -89,7 +93,7 @@ def manifest(
     if output.exists() and not overwrite:
         raise ExperimentError(f"{output}: exists already; add --overwrite, or name another file")
     with progress(quiet, "reading", None):
-        made = manifests.build(
+        made, failures = manifests.list_corpus(
             folder,
             kind or "single",  # type: ignore[arg-type]  # checked above
             fractions,
@@ -97,18 +101,29 @@ def manifest(
             speaker_depth or 1,
             layout,
         )
-    manifests.write(made, output)
+    if made.items:
+        manifests.write(made, output)
     if as_json:
-        say_json(
-            {"manifest": output, "hash": manifests.content_hash(made), "splits": _splits(made)}
-        )
-    elif not quiet:
+        say_json(_as_json(made, output, failures))
+    elif made.items and not quiet:
         say(f"{len(made.items)} files -> {output}")
         rows = [
             [name, str(split["files"]), str(split["speakers"]), f"{split['minutes']:.2f}"]
             for name, split in _splits(made).items()
         ]
         say_table(["split", "#files", "#speakers", "#minutes"], rows)
+    finish(failures, len(failures) + len(made.items))
+
+
+def _as_json(made: Manifest, output: Path, failures: Sequence[Failure]) -> dict[str, Any]:
+    from selfremaster.core import manifests
+
+    return {
+        "manifest": output if made.items else None,
+        "hash": manifests.content_hash(made) if made.items else None,
+        "splits": _splits(made),
+        "failed": [{"input": item.source, "reason": item.reason} for item in failures],
+    }
 
 
 def _splits(made: Manifest) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import typer
 
 from selfremaster.commands.models import ModelOption, load_model
 from selfremaster.commands.options import Device, Json, Overwrite, Quiet, Without
-from selfremaster.commands.terminal import finish, say, say_json, work_through
+from selfremaster.commands.terminal import finish, note_remarks, say, say_json, work_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,6 +155,7 @@ def take_channel(
         raise BundleError("this model is a vocoder alone: it has no analysis module to hear with")
     results = transferring.hear_files(model, files)
     heard, failures = work_through(results, len(files), quiet, "listening", "heard")
+    note_remarks(heard, quiet)
     if not heard:
         return None, failures
     identity = transferring.identify(model)
@@ -174,6 +175,7 @@ def take_spectrum(
     sample_rate = equalising.lowest_rate(reference or files)
     results = equalising.measure_files(files, sample_rate)
     measured, failures = work_through(results, len(files), quiet, "listening", "heard")
+    note_remarks(measured, quiet)
     if not measured:
         return None, failures
     level = equalising.make_level(measured, sample_rate, name)

@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfremaster.commands.batches import (
-    Apart,
     Choice,
     ExcludeOption,
     IncludeOption,
-    JobsOption,
     ProvenanceOption,
     ResumeOption,
     check_resume,
+    in_order_of,
+    locked_while,
     rest_of,
-    work_of,
+    tidy,
     written_down,
+)
+from selfremaster.commands.engines import (
+    EngineOption,
+    FileMinutesOption,
+    JobsOption,
+    Restoring,
+    Wish,
+    placed,
 )
 from selfremaster.commands.forms import (
     ChannelsOption,
@@ -47,6 +55,7 @@ from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption
 from selfremaster.commands.terminal import (
     finish,
     note,
+    note_remarks,
     say,
     say_json,
     say_table,
@@ -169,7 +178,9 @@ def restore(
     ] = None,
     include: IncludeOption = None,
     exclude: ExcludeOption = None,
-    processes: JobsOption = 1,
+    engine: EngineOption = "local",
+    processes: JobsOption = None,
+    file_minutes: FileMinutesOption = None,
     resume: ResumeOption = False,
     provenance: ProvenanceOption = False,
     without: Without = None,
@@ -188,6 +199,7 @@ def restore(
     from selfremaster.core.content_files import CONTENT_SUFFIX
     from selfremaster.core.ledgers import PROVENANCE_SUFFIX
     from selfremaster.core.remotes import here
+    from selfremaster.registry.building import current
 
     _check_one_voice(vocoder, faithful, resynthesise)
     form = make_form(strength, channels, level, rate, subtype, strict, repair_samples)
@@ -224,29 +236,27 @@ def restore(
     metrics = _metrics(metric, reference)
     listeners = _listeners(content, content_metric)
     choice = Choice(model, device, vocoder, faithful, resynthesise, precision)
-    loaded = choice.load(quiet)
     wanted = restoring.Wanted(form, pictures, tuple(metrics), references, again, sound, listeners)
-    restore_one = restoring.worker(loaded, planned, wanted)
     settings = asdict(form) | {"precision": precision, "format": file_format}
-    ledger = ledger_of(batch, output, work_of(loaded, settings))
-    todo = rest_of(planned, ledger, beside, quiet) if resume else planned
-    if folder is not None:
-        ledger.begin(todo)
-    if processes > 1:
-        results = jobs.run(todo, Apart(choice, wanted), processes)
-    else:
-        results = jobs.run(todo, restore_one)
-    results = written_down(results, ledger, todo, provenance)
-    if folder is not None:
-        results = ledger.following(results)
-    total = len(batch.refused) + len(todo)
-    results = chain(batch.refused, results)
-    done, failures = work_through(results, total, quiet, "restoring", "restored")
+    hashed = folder is not None or provenance
+    work = Restoring(choice, wanted, tuple(current().blocked), quiet, hashed)
+    wish = Wish(engine, processes, file_minutes)
+    with placed(work, planned, wish, lambda job: tidy(job, beside, again)) as place:
+        ledger = ledger_of(batch, output, place.about.work(settings))
+        with locked_while(folder):
+            todo = rest_of(planned, ledger, beside, quiet) if resume else planned
+            if folder is not None:
+                ledger.begin(todo)
+            results = written_down(place.results(todo), ledger, todo, provenance)
+            if folder is not None:
+                results = ledger.following(results)
+            total = len(batch.refused) + len(todo)
+            results = chain(batch.refused, results)
+            done, failures = work_through(results, total, quiet, "restoring", "restored")
+    done, failures = in_order_of(planned, done), in_order_of(planned, failures)
     for told in () if quiet else batch.notes:
         note(told)
-    for result in () if quiet else done:
-        for told in result.notes:
-            note(f"{result.source}: {told}")
+    note_remarks(done, quiet)
     if as_json:
         say_json(_as_json(done, failures))
     elif not quiet:

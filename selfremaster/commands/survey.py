@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfremaster.commands.options import Json, Quiet
-from selfremaster.commands.terminal import finish, say, say_json, say_table, work_through
+from selfremaster.commands.terminal import (
+    finish,
+    note_remarks,
+    say,
+    say_json,
+    say_table,
+    work_through,
+)
 
 if TYPE_CHECKING:
     from selfremaster.core.surveys import FileSurvey, Survey
@@ -51,6 +58,7 @@ def survey(
     done, failures = work_through(
         surveys.survey_files(files), len(files), quiet, "surveying", "surveyed"
     )
+    note_remarks(done, quiet)
     told = surveys.gather([*done, *failures])
     if as_json:
         say_json(_as_json(told))

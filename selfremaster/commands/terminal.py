@@ -25,6 +25,14 @@ class Named(Protocol):
         """The file that it came of."""
 
 
+class Noted(Named, Protocol):
+    """What came of a file, and what is to be known of it."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """In words."""
+
+
 Done = TypeVar("Done", bound=Named)
 
 WIDEST = 10_000  # columns: what is not read on a terminal is not folded
@@ -165,6 +173,13 @@ def work_through(
         except KeyboardInterrupt:
             raise Interrupted(f"{len(done)} of {total} files are {done_word}") from None
     return done, failures
+
+
+def note_remarks(done: "Iterable[Noted]", quiet: bool) -> None:
+    """Say what is to be known of files that were done, such as how much of them is missing."""
+    for result in () if quiet else done:
+        for told in result.notes:
+            note(f"{result.source}: {told}")
 
 
 def finish(failures: "Sequence[Failure]", total: int) -> None:

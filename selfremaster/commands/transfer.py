@@ -21,7 +21,7 @@ from selfremaster.commands.profile import (
     take_channel,
     take_spectrum,
 )
-from selfremaster.commands.terminal import finish, say, say_json, work_through
+from selfremaster.commands.terminal import finish, note_remarks, say, say_json, work_through
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +101,7 @@ def transfer(
         sound, effect = _given(mixed, model, device)
     results = transferring.transfer_files(planned, effect, strength)
     done, failures = work_through(results, len(planned), quiet, "transferring", "done")
+    note_remarks(done, quiet)
     if as_json:
         say_json(_as_json(sound, strength, done, failures))
     elif not quiet:
@@ -211,6 +212,7 @@ def _as_json(
                 "output": result.target,
                 "seconds": result.seconds,
                 "took_seconds": round(result.took_seconds, 3),
+                "notes": list(result.notes),
             }
             for result in done
         ],

@@ -1,0 +1,1 @@
+"""The page of `selfremaster serve`: for people without a terminal."""

@@ -1,0 +1,315 @@
+"""The page of serve: what visitors get is what the command writes, and no more than that."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+import torch
+
+from selfremaster.core import audio
+from selfremaster.core.errors import AudioError, ComponentError
+from selfremaster.core.restoring import Form
+from selfremaster.pages.workshops import (
+    ANEW,
+    AS_MODEL,
+    FAITHFUL,
+    Limits,
+    Made,
+    Workshop,
+    pack,
+    safe_name,
+)
+from tests.cli import run, write_tiny_bundle, write_tone
+from tests.odd import REFUSED
+from tests.odd_files import make, odd_files, outcome_of
+from tests.served import served
+
+NAME = "<img src=x onerror=alert(1)>.wav"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("model") / "model.safetensors")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, bundle: Path) -> Workshop:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    return Workshop(folder, {"tiny": bundle}, device="cpu")
+
+
+def restored(workshop: Workshop, *paths: Path, form: Form | None = None) -> list[Made]:
+    place = workshop.new_place()
+    return [*workshop.restore(paths, "tiny", AS_MODEL, form or Form(), place)]
+
+
+def test_results_are_those_of_the_command(workshop: Workshop, bundle: Path, tmp_path: Path) -> None:
+    source = write_tone(tmp_path / "a tape.wav")
+    (made,) = restored(workshop, source, form=Form(strength=0.5))
+    target = tmp_path / "by-command.wav"
+    words = ["--model", bundle, "--device", "cpu", "--strength", "0.5"]
+    assert run("restore", source, "--output", target, *words).code == 0
+    assert made.result is not None
+    assert made.result.name == "a tape.wav"
+    assert made.result.read_bytes() == target.read_bytes()
+    assert made.failure == ""
+
+
+def test_both_sounds_are_played_alike(workshop: Workshop, tmp_path: Path) -> None:
+    source = tmp_path / "surround.wav"
+    audio.write(source, 0.1 * torch.randn(6, 9600), 96000, subtype="FLOAT")
+    (made,) = restored(workshop, source)
+    assert made.before is not None
+    assert made.after is not None
+    for path in (made.before, made.after):
+        info = audio.inspect(path)
+        assert (info.channels, info.sample_rate, info.samples) == (1, 48000, 4800)
+    assert made.picture is not None
+    assert made.picture.read_bytes().startswith(b"\x89PNG")
+    assert made.result is not None
+    assert audio.inspect(made.result).channels == 6
+
+
+def test_a_bad_file_stops_no_other(workshop: Workshop, tmp_path: Path) -> None:
+    good, bad = write_tone(tmp_path / "good.wav"), tmp_path / "bad.wav"
+    bad.write_text("no sound")
+    made = {one.name: one for one in restored(workshop, bad, good)}
+    assert "not audio, or damaged" in made["bad.wav"].failure
+    assert str(tmp_path) not in made["bad.wav"].failure
+    assert made["good.wav"].result is not None
+
+
+def test_odd_files_become_what_they_become_elsewhere(workshop: Workshop, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    found = [odd for odd in odd_files() if not odd.is_found]
+    make(folder, found)
+    workshop.limits = Limits(files=len(found))
+    place = workshop.new_place()
+    paths = [folder / odd.name for odd in found]
+    taken = workshop._taken(paths, place)
+    for path, one in zip(paths, taken, strict=True):
+        outcome, words, _ = outcome_of(path)
+        if outcome == REFUSED:
+            assert isinstance(one, Made)
+            assert one.failure.splitlines() == [one.failure]
+            assert one.failure.startswith(words[:20].replace(str(path), path.name)), path.name
+        else:
+            assert isinstance(one, Path)
+            assert one.read_bytes() == path.read_bytes()
+    for made in workshop.restore(paths[::9], "tiny", AS_MODEL, Form(), place):
+        assert bool(made.failure) != bool(made.result)
+        if made.result is not None:
+            assert torch.isfinite(audio.read(made.result)[0]).all()
+
+
+def test_limits_are_told_by_name(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.limits = Limits(files=2, mebibytes=1, minutes=0.01)
+    source = write_tone(tmp_path / "long.wav", samples=22050)
+    (made,) = restored(workshop, source)
+    assert made.failure == (
+        "is too long for this page; bring 2 files at a time, each of 1 MiB and 0.01 minutes at most"
+    )
+    large = tmp_path / "large.wav"
+    large.write_bytes(bytes((1 << 20) + 1))
+    (made,) = restored(workshop, large)
+    assert made.failure.startswith("is too large for this page")
+    with pytest.raises(AudioError, match="3 files; bring 2 files at a time"):
+        restored(workshop, source, source, source)
+    with pytest.raises(AudioError, match="no recording"):
+        restored(workshop)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("tape 1.wav", "tape 1.wav"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("..", "recording"),
+        ("", "recording"),
+        (NAME, "img src-x onerror-alert-1.wav"),
+        ("a\nb\x00.flac", "a-b.flac"),
+        ("tape.w\u202ev", "tape.w-v"),
+        ("x" * 300 + ".wav", "x" * 80 + ".wav"),
+        ("Überspielung.mp3", "Überspielung.mp3"),
+    ],
+)
+def test_names_lead_nowhere(given: str, name: str) -> None:
+    assert safe_name(given, set()) == name
+
+
+def test_no_name_is_there_twice() -> None:
+    names: set[str] = set()
+    assert [safe_name(one, names) for one in ("a.wav", "A.wav", "a.wav")] == [
+        "a.wav",
+        "A-2.wav",
+        "a-3.wav",
+    ]
+
+
+def test_all_results_in_one_file(workshop: Workshop, tmp_path: Path) -> None:
+    paths = [write_tone(tmp_path / f"{number}.wav") for number in range(2)]
+    made = restored(workshop, *paths)
+    packed = pack(made, tmp_path)
+    assert packed is not None
+    with zipfile.ZipFile(packed) as archive:
+        assert archive.namelist() == ["0.wav", "1.wav"]
+        assert made[0].result is not None
+        assert archive.read("0.wav") == made[0].result.read_bytes()
+    assert pack([Made("bad.wav", failure="not audio")], tmp_path) is None
+
+
+def test_the_sound_of_one_recording_goes_onto_another(
+    workshop: Workshop, bundle: Path, tmp_path: Path
+) -> None:
+    old, clean = write_tone(tmp_path / "old.wav"), write_tone(tmp_path / "clean.wav", samples=5000)
+    profile = workshop.profile_of([old], "tiny", workshop.new_place())
+    profile.save(tmp_path / "old.json")
+    place = workshop.new_place()
+    (made,) = workshop.transfer([clean], "tiny", profile, 0.7, place)
+    target = tmp_path / "by-command.wav"
+    words = ["--profile", tmp_path / "old.json", "--model", bundle, "--device", "cpu"]
+    done = run("transfer", clean, "--output", target, *words, "--strength", "0.7")
+    assert done.code == 0, done.err
+    assert made.result is not None
+    assert made.result.read_bytes() == target.read_bytes()
+
+
+def test_only_what_is_offered_can_be_chosen(workshop: Workshop, tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match="no such model here; choose one of tiny"):
+        workshop.model(str(tmp_path))
+    with pytest.raises(ComponentError, match="no such model here"):
+        workshop.model("tiny", "hifigan")
+    with pytest.raises(ComponentError, match="choose a sound"):
+        workshop.offered_profile("../secret")
+    bad = tmp_path / "bad.wav"
+    bad.write_text("no sound at all")
+    with pytest.raises(AudioError, match=r"bad\.wav: not audio"):
+        workshop.profile_of([bad], "tiny", workshop.new_place())
+
+
+def test_a_model_is_loaded_once_and_speaks_as_it_is_told(workshop: Workshop) -> None:
+    first = workshop.model("tiny")
+    assert workshop.model("tiny") is first
+    faithful = workshop.model("tiny", FAITHFUL)
+    assert type(faithful.output).__name__ == "Blend"
+    assert workshop.model("tiny", ANEW).output is None
+
+
+def test_one_thing_at_a_time(workshop: Workshop, tmp_path: Path) -> None:
+    paths = [write_tone(tmp_path / f"{number}.wav") for number in range(2)]
+    working = workshop.restore(paths, "tiny", AS_MODEL, Form(), workshop.new_place())
+    next(working)
+    with pytest.raises(ComponentError, match="something else is being worked on"):
+        restored(workshop, *paths)
+    working.close()
+    assert len(restored(workshop, *paths)) == 2
+
+
+@pytest.fixture(scope="module")
+def address(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("served"), "--model", f"tiny={bundle}") as found:
+        yield found
+
+
+def status(address: str, **headers: str) -> int:
+    try:
+        with urlopen(Request(address, headers=headers), timeout=30) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def test_the_page_loads_nothing_from_elsewhere(address: str) -> None:
+    with urlopen(address, timeout=30) as answer:
+        policy = answer.headers["content-security-policy"]
+        page = answer.read().decode()
+    assert "default-src 'self'" in policy
+    assert re.findall(r"<(?:script|link)[^>]*(?:src|href)=[\"']?https?://(?!127)", page) == []
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+def test_names_that_lead_here_from_elsewhere_are_refused(address: str, host: str) -> None:
+    assert status(address, Host=host) == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
+def test_other_pages_are_refused(address: str, origin: str) -> None:
+    assert status(f"{address}/gradio_api/queue/join", Origin=origin) == 403
+
+
+def test_this_computer_may_come(address: str) -> None:
+    port = address.rpartition(":")[2]
+    assert status(address, Host=f"localhost:{port}", Origin=f"http://localhost:{port}") == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "README.md", "pyproject.toml", "../README.md", "C:/Windows/win.ini"]
+)
+def test_files_of_this_computer_are_not_served(address: str, path: str) -> None:
+    assert status(f"{address}/gradio_api/file={path}") in {400, 403, 404}
+
+
+def test_inputs_are_uploads_only(address: str) -> None:
+    """A path of this computer, given as if it had been brought, is not read."""
+    with urlopen(f"{address}/config", timeout=30) as answer:
+        config = json.load(answer)
+    steps = [step for step in config["dependencies"] if len(step["inputs"]) > 5]
+    for step in steps:
+        for stolen in ("/etc/passwd", "http://127.0.0.1:9/secret.wav"):
+            file = {"path": stolen, "meta": {"_type": "gradio.FileData"}}
+            data: list[Any] = [[file], *[None] * (len(step["inputs"]) - 1)]
+            body = {"data": data, "fn_index": step["id"], "session_hash": "thief"}
+            told = _asked(address, body)
+            assert "process_completed" in told
+            assert '"success":false' in told.replace(" ", "")
+            assert "root:" not in told
+    assert steps
+
+
+def _asked(address: str, body: Mapping[str, Any]) -> str:
+    headers = {"Content-Type": "application/json"}
+    request = Request(f"{address}/gradio_api/queue/join", json.dumps(body).encode(), headers)
+    with urlopen(request, timeout=30):
+        pass
+    told = []
+    with urlopen(f"{address}/gradio_api/queue/data?session_hash=thief", timeout=60) as answer:
+        for line in answer:
+            told.append(line.decode())
+            if "process_completed" in told[-1]:
+                break
+    return "".join(told)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--profiles", "nowhere"], "nowhere: no such folder"),
+        (["--profiles", "."], "holds no profile (.json)"),
+        (["--model", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--model", "a=x", "--model", "a=y"], "two models named a"),
+        (["--host", "no-such-host.invalid"], "cannot listen on no-such-host.invalid"),
+        (["--port", "70000"], "'--port': Input should be less than or equal to 65535"),
+        (["--device", "abacus"], "abacus"),
+    ],
+)
+def test_wrong_use_is_told_in_a_line(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("serve", *words)
+    assert done.code == 2
+    assert message in done.error
+
+
+def test_a_bad_profile_is_told_before_anything_is_served(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{}")
+    done = run("serve", "--profiles", tmp_path)
+    assert done.code == 2
+    assert "bad.json" in done.error

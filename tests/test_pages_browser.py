@@ -1,0 +1,120 @@
+"""The page of serve in a real browser: brought, restored, heard, taken away."""
+
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.browser import browser, complaints, needs_browser, set_size
+from tests.cli import run, write_tiny_bundle, write_tone
+from tests.served import served
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
+
+pytestmark = needs_browser
+
+PATIENCE_SECONDS = 120
+HARMLESS = "Method not implemented"  # gradio's own, about a table
+SOURCES = "return performance.getEntriesByType('resource').map(one => one.name)"
+WIDTH = "return document.documentElement.scrollWidth"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bundle(tmp_path_factory.mktemp("model") / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def driver(
+    bundle: Path, downloads: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["WebDriver"]:
+    with (
+        served(tmp_path_factory.mktemp("served"), "--model", f"tiny={bundle}") as address,
+        browser(1280, 1600, downloads=downloads, network=True) as opened,
+    ):
+        opened.get(address)
+        wait_for(opened, "#restore")
+        yield opened
+
+
+def wait_for(driver: "WebDriver", selector: str) -> Any:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        for found in driver.find_elements("css selector", selector):
+            if found.is_displayed():
+                return found
+        time.sleep(0.2)
+    pytest.fail(f"no {selector} on the page: {driver.find_element('css selector', 'body').text}")
+
+
+def brought(driver: "WebDriver", place: int, *paths: Path) -> None:
+    """Hand files to one of the fields of the page, and wait until they are there."""
+    field = driver.find_elements("css selector", "input[type=file]")[place]
+    field.send_keys("\n".join(map(str, paths)))
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until and any(path.stem not in driver.page_source for path in paths):
+        time.sleep(0.2)
+    time.sleep(1)  # the page enables its button a moment after it shows the name
+
+
+def test_recordings_are_restored_heard_and_taken_away(
+    driver: "WebDriver", bundle: Path, downloads: Path, tmp_path: Path
+) -> None:
+    good = write_tone(tmp_path / "tape.wav", samples=22050)
+    bad = tmp_path / "letter.wav"
+    bad.write_text("Dear sir")
+    odd = write_tone(tmp_path / "<img src=x onerror=document.title=1>.wav")
+    brought(driver, 0, good, bad, odd)
+    driver.find_element("css selector", "#restore").click()
+    wait_for(driver, "#restore-zip").click()
+    told = driver.find_element("css selector", "#restore-told").text
+    assert "NOT DONE: not audio, or damaged" in " ".join(told.split())
+    assert "img src-x onerror-document" in told
+    assert driver.title == "selfremaster"  # what a name says is not done
+    wait_for(driver, "#restore-before button[aria-label='Play']")
+    wait_for(driver, "#restore-after button[aria-label='Play']")
+    assert wait_for(driver, "#restore-picture img").get_attribute("naturalWidth") > "0"
+    packed = downloads / "restored.zip"
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not packed.exists() and time.monotonic() < until:
+        time.sleep(0.2)
+    target = tmp_path / "by-command.wav"
+    done = run("restore", good, "--output", target, "--model", bundle, "--device", "cpu")
+    assert done.code == 0
+    with zipfile.ZipFile(packed) as archive:
+        assert len(archive.namelist()) == 2
+        assert archive.read("tape.wav") == target.read_bytes()
+
+
+def test_the_sound_of_a_recording_is_put_on(driver: "WebDriver", tmp_path: Path) -> None:
+    driver.find_elements("css selector", "button[role=tab]")[1].click()
+    wait_for(driver, "#transfer")
+    fields = driver.find_elements("css selector", "input[type=file]")
+    shown = [place for place, field in enumerate(fields) if field.get_attribute("multiple")]
+    brought(driver, shown[1], write_tone(tmp_path / "clean.wav"))
+    brought(driver, shown[2], write_tone(tmp_path / "old.wav"))
+    driver.find_element("css selector", "#transfer").click()
+    wait_for(driver, "#transfer-zip")
+    wait_for(driver, "#transfer-after button[aria-label='Play']")
+
+
+def test_nothing_is_asked_of_others_and_nothing_complained_about(driver: "WebDriver") -> None:
+    sources = driver.execute_script(SOURCES)
+    assert len(sources) > 5
+    assert [one for one in sources if "://127.0.0.1:" not in one] == []
+    assert [one for one in complaints(driver) if HARMLESS not in one["message"]] == []
+
+
+def test_it_fits_a_telephone(driver: "WebDriver") -> None:
+    set_size(driver, 390, 800)
+    time.sleep(0.5)
+    assert driver.execute_script(WIDTH) <= 390
