@@ -1,4 +1,4 @@
-"""Nobody is asked on the network, unless an id of the Hub is given."""
+"""Nobody is asked on the network, unless an id of the Hub or a URL is given."""
 
 import os
 import subprocess
@@ -79,10 +79,12 @@ for words in (
     ["show", "bundle", "default"],
 ):
     print(words[0], main(words))
+print([name for name in ("fsspec", "s3fs", "gcsfs", "aiohttp") if name in sys.modules])
 """
     told = without_network(tmp_path, code)
     for word in ("--version", "list", "show", "doctor", "survey", "restore", "degrade", "profile"):
         assert f"{word} 0\n" in told
+    assert told.endswith("[]\n")  # what only URLs need
 
 
 def test_who_asks_is_found_out(tmp_path: Path) -> None:

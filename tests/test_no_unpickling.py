@@ -42,8 +42,8 @@ GIVEN = {
 """What a call has to be given, since it was not always the default."""
 
 ALLOWED = {
-    "core/workers.py: imports from joblib.externals.loky.cloudpickle_wrapper": "work and results go "
-    "between a process and those that it began, here or on a cluster of its user",
+    "core/workers.py: imports from joblib.externals.loky.cloudpickle_wrapper": "work and results "
+    "go between a process and those that it began, here or on a cluster of its user",
     "registry/converting.py: imports pickle": "names an error that torch raises",
 }
 SHORT = {"np": "numpy", "pd": "pandas"}

@@ -191,6 +191,9 @@ def restore(
 
     A result has the rate, channels, length, loudness and kind of file of its recording. A folder of
     results has a record, restored.jsonl, by which --resume goes on.
+
+    With the extra cloud, inputs and the output may be URLs of object stores; the usual variables,
+    such as AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL, say who asks and where.
     """
     from selfremaster.core import jobs, restoring
     from selfremaster.core.content_files import CONTENT_SUFFIX
