@@ -202,6 +202,8 @@ def _create_beside(wanted: Path, final: Path) -> Path:
     """An empty hidden file in the folder of the final one, with the final permissions."""
     if final.is_dir():
         raise SelfRemasterError(f"cannot write {wanted}: it is a folder; name a file")
+    if final.exists() and not final.is_file():  # to be replaced like a file, it would be gone
+        raise SelfRemasterError(f"cannot write {wanted}: it is a device or a pipe; name a file")
     name = f".{final.stem[:LONGEST_STEM]}.{secrets.token_hex(4)}.part{final.suffix}"
     temporary = final.parent / name
     try:

@@ -146,3 +146,19 @@ def test_a_damaged_file_that_is_not_written_keeps_its_old_pair(
     kept = (tmp_path / "out" / "a.wav").read_bytes() == sound
     assert read_log(tmp_path / "out" / "a.json").seed == (1 if kept else 2)
     assert kept == isinstance(result, Failure) == (number < 5)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    """A result in place of /dev/null would be the end of it."""
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    with (
+        pytest.raises(
+            SelfRemasterError, match=r"pipe\.json: it is a device or a pipe; name a file"
+        ),
+        files.write_atomically(pipe),
+    ):
+        pass
+    assert pipe.is_fifo()
+    assert left_behind(tmp_path) == []
