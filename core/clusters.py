@@ -2,7 +2,9 @@
 
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -10,17 +12,15 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Literal
 
-from joblib.externals.loky.cloudpickle_wrapper import loads
-
 from selfremaster.core.crews import Care, Crew, Item, Result
 from selfremaster.core.diaries import Told
 from selfremaster.core.errors import ComponentError, SelfRemasterError, one_line
 from selfremaster.core.packages import require
-from selfremaster.core.workers import Loss, Outcome, Task, Worker, packed
+from selfremaster.core.workers import Loss, Outcome, Task, Worker, packed, unpacked
 
 Engine = Literal["local", "ray"]
 RAY_ADDRESS = "RAY_ADDRESS"
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "error"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 STORE_BYTES = 100 * 2**20  # of shared memory for a cluster of the moment: results are small
 OURS = ("SELFREMASTER_", "HF_HUB_")  # variables that work elsewhere is to have, too
 ASKED_SECONDS = 5.0  # that a machine has to answer
@@ -67,12 +67,22 @@ def _begin(ray: Any, processors: int | None) -> None:
     try:
         if there:
             _knock(there)
-        ray.init(**how, log_to_driver=False, logging_level=logging.ERROR)
+        with _signals_kept():
+            ray.init(**how, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = f"{RAY_ADDRESS}={there}" if there else "a cluster of this machine"
         raise SelfRemasterError(
             f"--engine ray: {where} cannot be had ({one_line(error)}); look at `ray status`"
         ) from None
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Leave it to who began this what SIGTERM does, which Ray takes over."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def _knock(address: str) -> None:
@@ -155,7 +165,7 @@ class _Remote:
 
     def outcome(self, task: "Future[Any]") -> Outcome:
         try:
-            outcome: Outcome = loads(task.result())
+            outcome: Outcome = unpacked(task.result())
         except self._ray.exceptions.RayError as error:  # crashed, a machine lost
             self._answers = False
             return Loss("lost", how=_cause(error))

@@ -34,6 +34,7 @@ STATING = frozenset({"flv", "matroska", "mov", "tta", "wv"})
 JITTER_SECONDS = 0.1  # of time stamps, which some programs take from a clock
 LOST_JITTER_SECONDS = 0.005  # where something has just been lost
 TOLERANCE_SECONDS = 0.1  # of stated lengths, which may count what encoders put before and after
+EDIT_SECONDS = 0.002
 LONGEST_SECONDS = 1e9  # of a gap that is thought about at all
 GAPS_NAMED = 3
 HEAD_BYTES = 1 << 16
@@ -158,6 +159,7 @@ class _Decoding:
         self._just_lost = False
         self._next_seconds: float | None = None  # when the next frame should begin
         self._end_seconds = 0.0  # of all streams, films too
+        self._own_end_seconds = 0.0  # of all streams, films too
         try:
             self._av = require("av", "codecs")
         except ComponentError as error:
@@ -252,6 +254,8 @@ class _Decoding:
             return 0
         start = self._stream.start_time or 0
         stated = float((start + self._stream.duration) * self._stream.time_base)
+        if 0 < self._own_end_seconds - stated < EDIT_SECONDS:  # edit lists have milliseconds
+            stated = self._own_end_seconds
         more = round((self._next_seconds - stated) * self.rate)
         return more if 0 < more < min(LONGEST_PADDING, samples) else 0
 
@@ -265,6 +269,8 @@ class _Decoding:
                 if packet.pts is not None and packet.time_base:
                     end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                     self._end_seconds = max(self._end_seconds, end)
+                    if packet.stream.index == self._stream.index:
+                        self._own_end_seconds = max(self._own_end_seconds, end)
             except Exception:  # whatever a library makes of damaged bytes
                 self.damaged = True
                 yield from self._decoded(None)

@@ -122,7 +122,9 @@ class Crew(Generic[Item, Result]):
                     self._wait()
                     self._settle()
                     yield from self._finished(waiting)
-            except KeyboardInterrupt:  # once more: all ends at once
+            except KeyboardInterrupt:
+                if not interrupts:  # once more, all ends at once
+                    yield from self._stop()
                 raise
             except BaseException:  # nobody wants further results, or work went wrong
                 for _ in self._stop():

@@ -17,6 +17,10 @@ class AudioError(SelfRemasterError):
     """An audio file or wave that cannot be read, used or written."""
 
 
+class PeakError(AudioError):
+    """A wave that goes beyond full scale, where what it is written to cannot."""
+
+
 class BundleError(SelfRemasterError):
     """A bundle or checkpoint that is damaged, foreign, or does not fit the model."""
 

@@ -1,15 +1,17 @@
 """Results as their recordings were kept: kind of file and samples, rate, texts."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from selfremaster.core import audio
-from selfremaster.core.errors import AudioError, ComponentError
+from selfremaster.core.errors import AudioError, ComponentError, PeakError
 from selfremaster.core.files import nearest_folder
 from selfremaster.core.formats import AudioInfo
 from selfremaster.core.jobs import Job
-from selfremaster.core.streaming import Resampled, Sound
+from selfremaster.core.metering import PEAK_LIMIT
+from selfremaster.core.streaming import Altered, Resampled, Sound
 from selfremaster.core.tags import read_tags
 
 MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
@@ -39,21 +41,32 @@ def keep(
     like: AudioInfo,
     sample_rate: int | None = None,
     subtype: str | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Write a result as its recording was kept, at another rate or as other samples if wanted.
 
-    Raises `AudioError` as `audio.write` does.
+    A sound that goes beyond full scale where the file cannot, as one from MP3 may, is made softer;
+    gives what is to be known of that. Raises `AudioError` as `audio.write` does.
     """
     tags = read_tags(job.source)
     if sample_rate is not None and sample_rate != sound.sample_rate:
         sound, tags = Resampled(sound, sample_rate), tags.at_another_rate()
-    audio.write_blocks(
-        job.target,
-        sound.blocks(),
-        sound.sample_rate,
-        sound.channels,
-        sound.samples,
-        like,
-        subtype,
-        tags,
-    )
+
+    def put(given: Sound) -> None:
+        audio.write_blocks(
+            job.target,
+            given.blocks(),
+            given.sample_rate,
+            given.channels,
+            given.samples,
+            like,
+            subtype,
+            tags,
+        )
+
+    try:
+        put(sound)
+    except PeakError:
+        gain = PEAK_LIMIT / max(float(block.abs().max()) for block in sound.blocks())
+        put(Altered(sound, lambda block: block * gain, sound.channels))
+        return (f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit",)
+    return ()

@@ -20,6 +20,7 @@ LEDGER_NAME = "restored.jsonl"
 PROVENANCE_SUFFIX = ".provenance.json"
 MOST_BYTES = 1 << 30
 OWN_VERSION = "selfremaster"
+LEFTOVER = re.compile(r"\.(.*)\.[0-9a-f]{8}\.part(|\.[^.]*)", re.DOTALL)
 
 
 class Result(Protocol):
@@ -48,6 +49,10 @@ class Result(Protocol):
     @property
     def moved(self) -> Moved | None:
         """What stores say of it, where it has to do with any."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of it."""
 
 
 Done = TypeVar("Done", bound=Result)
@@ -124,7 +129,9 @@ class Ledger:
     def following(self, results: Iterable[Done | Failure]) -> Iterator[Done | Failure]:
         """Write down what is done while it is done."""
         for result in results:
-            if not isinstance(result, Failure):
+            if isinstance(result, Failure):
+                self._append([{"failed": str(result.source), "reason": result.reason}])
+            else:
                 self._append([self.entry(result)])
             yield result
 
@@ -208,6 +215,7 @@ def entry_of(
         "settings": dict(work.settings),
         "versions": dict(work.versions),
         "seconds": round(result.seconds, 3),
+        **({"notes": list(result.notes)} if result.notes else {}),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -219,16 +227,18 @@ def provenance(entry: Mapping[str, Any]) -> str:
 
 def clear_leftovers(planned: Iterable[AnyJob], beside: Sequence[str]) -> None:
     """Delete what a run that was ended suddenly left of these results: hidden parts of them."""
+    ours: dict[Path, set[tuple[str, str]]] = {}
     for job in planned:
         for path in (job.target, *map(job.beside, beside)):
-            if isinstance(path, Remote):
-                continue
-            stem, suffix = re.escape(path.stem[:LONGEST_STEM]), re.escape(path.suffix)
-            ours = re.compile(rf"\.{stem}\.[0-9a-f]{{8}}\.part{suffix}")
-            with suppress(OSError):
-                for there in path.parent.iterdir():
-                    if ours.fullmatch(there.name):
-                        there.unlink(missing_ok=True)
+            if isinstance(path, Path):
+                own = (path.stem[:LONGEST_STEM], path.suffix)
+                ours.setdefault(path.parent, set()).add(own)
+    for folder, names in ours.items():
+        with suppress(OSError):
+            for there in folder.iterdir():  # once: there may be thousands of results in it
+                found = LEFTOVER.fullmatch(there.name)
+                if found is not None and (found[1], found[2]) in names:
+                    there.unlink(missing_ok=True)
 
 
 def _ends_a_line(path: Path) -> bool:

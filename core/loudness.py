@@ -11,6 +11,8 @@ from selfremaster.core.errors import AudioError
 from selfremaster.core.filtering import Sections
 from selfremaster.core.levels import LOWEST_RATE
 
+SURROUND = (5, 6, 8)  # channels
+BEHIND = 1.41
 BLOCK_SECONDS, STEP_SECONDS = 0.4, 0.1
 ABSOLUTE_GATE_LUFS = -70.0  # blocks below it are silence
 RELATIVE_GATE_LU = -10.0  # blocks so far below the mean of the others are pauses
@@ -78,7 +80,8 @@ class LoudnessMeter:
         if self._state is None:
             self._state = np.zeros((len(self._sections), len(sound), 2))
         weighted, self._state = sosfilt(self._sections, sound, axis=-1, zi=self._state)
-        heard = np.concatenate([self._waiting, np.square(weighted).sum(axis=0)])
+        powers = np.square(weighted) * channel_weights(len(sound))[:, None]
+        heard = np.concatenate([self._waiting, powers.sum(axis=0)])
         block, step = round(BLOCK_SECONDS * self.sample_rate), _step(self.sample_rate)
         starts = np.arange(0, len(heard) - block + 1, step)
         if len(starts):
@@ -103,6 +106,21 @@ def loudness_gain(wave: Tensor, sample_rate: int, target_lufs: float) -> float:
     """
     loudness = integrated_loudness(wave, sample_rate)
     return 1.0 if loudness == -math.inf else float(10 ** ((target_lufs - loudness) / 20))
+
+
+def channel_weights(channels: int) -> NDArray[np.float64]:
+    """How much each channel counts, of BS.1770-4, table 3: low-frequency effects not at all.
+
+    In the order of files with so many channels: left, right, centre, from six on effects, the rest
+    behind. Up to four all count alike.
+
+    >>> channel_weights(6).tolist()
+    [1.0, 1.0, 1.0, 0.0, 1.41, 1.41]
+    """
+    if channels not in SURROUND:
+        return np.ones(channels)
+    front = [1.0, 1.0, 1.0] + [0.0] * (channels > SURROUND[0])
+    return np.array(front + [BEHIND] * (channels - len(front)))
 
 
 def weighting(sample_rate: int) -> Sections:

@@ -5,7 +5,6 @@ import math
 import torch
 from scipy.signal import resample_poly
 from torch import Tensor
-from torch.nn import functional
 
 from selfremaster.core.loudness import LoudnessMeter
 
@@ -35,7 +34,7 @@ class LevelMeter:
         self.apart = apart
         self.samples = 0
         self.peak = 0.0
-        self.true_peaks = torch.zeros(channels)
+        self._peaks = torch.zeros(channels)
         self._meters = [LoudnessMeter(sample_rate) for _ in range(channels if apart else 1)]
         self._whole = LoudnessMeter(sample_rate) if apart else self._meters[0]
         self._energy = torch.zeros(channels, dtype=torch.float64)
@@ -58,7 +57,14 @@ class LevelMeter:
             self._product += float((exact[0] * exact[1]).sum())
         self.peak = max(self.peak, float(block.abs().max()))
         peaks = torch.maximum(block.abs().amax(dim=1), self._between(block))
-        self.true_peaks = torch.maximum(self.true_peaks, peaks)
+        self._peaks = torch.maximum(self._peaks, peaks)
+
+    @property
+    def true_peaks(self) -> Tensor:
+        """The highest point of each channel, between samples too, (channels,)."""
+        if self._end.shape[1] <= 2 * MARGIN_SAMPLES:
+            return self._peaks
+        return torch.maximum(self._peaks, self._highest(self._end[:, None]))
 
     @property
     def true_peak(self) -> float:
@@ -89,18 +95,24 @@ class LevelMeter:
         return self._product / math.sqrt(float(self._energy.prod()))
 
     def _between(self, block: Tensor) -> Tensor:
-        """The highest point between the samples of each channel, where they come near the peak."""
+        """The highest point between the samples of each channel, as far as both sides are known."""
         wave = torch.cat([self._end, block.float()], dim=1)
-        self._end = wave[:, -2 * MARGIN_SAMPLES :]
-        highest = torch.zeros(len(block))
-        if self.peak < UNHEARD:
-            return highest
         size = STRETCH_SAMPLES + 2 * MARGIN_SAMPLES
-        missing = -(wave.shape[1] - 2 * MARGIN_SAMPLES) % STRETCH_SAMPLES
-        missing = max(missing, size - wave.shape[1])
-        stretches = functional.pad(wave, (0, missing)).unfold(1, size, STRETCH_SAMPLES)
+        if wave.shape[1] < size:
+            self._end = wave
+            return torch.zeros(len(block))
+        stretches = wave.unfold(1, size, STRETCH_SAMPLES)
+        self._end = wave[:, stretches.shape[1] * STRETCH_SAMPLES :].clone()
+        return self._highest(stretches)
+
+    def _highest(self, stretches: Tensor) -> Tensor:
+        """The highest point between samples, away from the ends of the stretches.
+
+        Only where they come near the peak. Shape: (channels, stretches, samples) -> (channels,).
+        """
+        highest = torch.zeros(len(stretches))
         edge = OVERSAMPLING * MARGIN_SAMPLES // 2
-        for channel, rows in enumerate(stretches):
+        for channel, rows in enumerate(stretches if self.peak >= UNHEARD else ()):
             near = rows[rows.abs().amax(dim=1) >= NEAR_THE_PEAK * self.peak].numpy()
             if len(near):
                 between = resample_poly(near, OVERSAMPLING, 1, axis=1)[:, edge:-edge]

@@ -175,7 +175,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
                 written = stack.enter_context(write_atomically(place))
                 audio.write(written, heard.redegraded, info.sample_rate, like=info)
             started = time.monotonic()
-            keep(job, sound, info, form.sample_rate, form.subtype)
+            kept = keep(job, sound, info, form.sample_rate, form.subtype)
             took_seconds += time.monotonic() - started
     return Restored(
         job.source,
@@ -189,7 +189,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
         heard.explained,
         heard.content,
         meter,
-        (*info.remarks, *notes),
+        (*info.remarks, *notes, *kept),
     )
 
 

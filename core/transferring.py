@@ -309,8 +309,10 @@ def transfer_files(
         info = audio.inspect(job.source, strict=False)
         recording = Filed(job.source, info, strict=False)
         with naming(job), effect.sent(recording, strength, folder_for(recording, job)) as sent:
-            keep(job, recording if strength == 0 else sent.sound, info)
+            kept = keep(job, recording if strength == 0 else sent.sound, info)
         took_seconds = time.monotonic() - started
-        return Transferred(job.source, job.target, info.seconds, took_seconds, info.remarks)
+        return Transferred(
+            job.source, job.target, info.seconds, took_seconds, (*info.remarks, *kept)
+        )
 
     return jobs.run(planned, work)

@@ -3,6 +3,7 @@
 Nothing here imports torch: what watches a process is small, and what works imports what it needs.
 """
 
+import gc
 import os
 import re
 import signal
@@ -98,6 +99,11 @@ def packed(work: Any) -> bytes:
     return content
 
 
+def unpacked(content: bytes) -> Any:
+    """What `packed` was given, in this process or in one that it began."""
+    return loads(content)
+
+
 class Worker:
     """A process; `ready` lets it take its work up, `do` gives it one thing after another."""
 
@@ -136,7 +142,7 @@ class Worker:
         except BrokenProcessPool as error:
             codes = re.search(r"\{(.*)\}", str(error))
             return Loss("died", self.told().part, codes.group(1) if codes else "")
-        outcome: Outcome = loads(content)
+        outcome: Outcome = unpacked(content)
         return outcome
 
     def told(self) -> diaries.Told:
@@ -190,14 +196,16 @@ def _take_up() -> bytes:
 
     def begin() -> Any:
         own = getattr(_work(), "begin", None)
-        return own() if own else None
+        about = own() if own else None
+        gc.freeze()  # what stays is not searched through for garbage after every thing done
+        return about
 
     return _outcome_of(begin)
 
 
 def _do(item: bytes) -> bytes:
     """In the other process: work on a thing."""
-    return _outcome_of(lambda: _work()(loads(item)))
+    return _outcome_of(lambda: _work()(unpacked(item)))
 
 
 def _work() -> Callable[[Any], Any]:
@@ -212,7 +220,7 @@ def _work() -> Callable[[Any], Any]:
                 f"({(error.strerror or '').lower()}); all of them must see the same files at the "
                 "same paths"
             ) from None
-        _bench.work = loads(task.work)
+        _bench.work = unpacked(task.work)
         torch = sys.modules.get("torch")
         if torch is not None and task.threads is not None:
             torch.set_num_threads(task.threads)
@@ -238,6 +246,6 @@ def _outcome_of(work: Callable[[], Any]) -> bytes:
 def comes_back(error: Exception) -> bool:
     """Whether an error comes out of a pickle as it went in; a stranger's may not."""
     try:
-        return type(loads(dumps(error))) is type(error)
+        return type(unpacked(dumps(error))) is type(error)
     except Exception:
         return False

@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
-from selfremaster.core.errors import AudioError
+from selfremaster.core.errors import AudioError, PeakError
 from selfremaster.core.files import write_atomically
 from selfremaster.core.formats import BITS, UNLIMITED, AudioInfo, storage
 from selfremaster.core.tags import Tags, append_chunks, write_texts
@@ -159,7 +159,7 @@ def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> npt.NDA
         raise AudioError(f"{place}: sample {position} is not a finite number; nothing is written")
     peak = float(np.abs(sound).max())
     if stored not in UNLIMITED and peak > 1 + 2.0 ** (1 - min(BITS.get(stored, 16), 24)):
-        raise AudioError(
+        raise PeakError(
             f"{place}: the peak of {peak:.4g} is beyond full scale (1) and {stored} would clip it; "
             f"lower the level, or write it as FLOAT"
         )

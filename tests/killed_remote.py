@@ -12,13 +12,13 @@ import sys
 from typing import Any
 
 import aiohttp  # noqa: F401  # as what follows, before all the processes that need it
-import botocore.exceptions  # noqa: F401
-import s3fs  # noqa: F401
+import botocore.exceptions  # noqa: F401  # loaded before the clock of the kill begins
+import s3fs  # noqa: F401  # loaded before the clock of the kill begins
 
 from selfremaster.cli import main
-from selfremaster.core import remote_ledgers, remote_plans, restoring  # noqa: F401
+from selfremaster.core import remote_ledgers, remote_plans, restoring  # noqa: F401  # loaded before the clock of the kill begins
 from selfremaster.core.s3_stores import S3Store
-from selfremaster.registry import assembling, loading  # noqa: F401
+from selfremaster.registry import assembling, loading  # noqa: F401  # loaded before the clock of the kill begins
 
 ask = S3Store._call
 

@@ -127,7 +127,7 @@ def refused(outcomes: Mapping[str, Mapping[str, Any]], odd: Path, bench: Path) -
 
 
 def _names(path: Path, line: str) -> bool:
-    return str(path) in line or repr(str(path)) in line or f"{path.name!r}" in line
+    return str(path) in line or repr(f"{path.parent.name}/{path.name}") in line
 
 
 if __name__ == "__main__":

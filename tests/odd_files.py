@@ -4,12 +4,16 @@ With --table it prints examples/odd-files.md instead.
 """
 
 import argparse
+import json
+import os
 import re
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
@@ -18,6 +22,7 @@ from tests.odd_containers import CONTAINERS
 from tests.odd_contents import CONTENTS, ODD_NAMES
 from tests.odd_headers import DAMAGES, HEADERS
 
+HANG_SECONDS = 600  # nothing here should take a tenth of it
 ODD_FILES = (*CONTENTS, *HEADERS, *DAMAGES, *CONTAINERS, *ODD_NAMES)
 
 
@@ -45,7 +50,36 @@ def outcome_of(path: Path) -> tuple[str, str, audio.AudioInfo | None]:
     return (WARNED if info.remarks else RESTORED), "; ".join(info.remarks), info
 
 
-def table(folder: Path, found: Iterable[Odd]) -> Iterator[str]:
+def run_commands(folder: Path, work: Path) -> Mapping[str, Any]:
+    """What all commands make of the folder, in one process of their own."""
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.odd_commands", folder, work],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads((work / "told.json").read_text())
+    return told
+
+
+def elsewhere(odd: Odd, outcome: str, refused: Mapping[str, Mapping[str, str]]) -> str:
+    """Which commands do otherwise than `restore` with a file that they find in a folder."""
+    if not odd.is_found or odd.name == "folder.wav":
+        return ""
+    others = [name for name in refused if (odd.name in refused[name]) != (outcome == REFUSED)]
+    if not others:
+        return ""
+    words = "taken by" if outcome == REFUSED else "refused by"
+    return f"{words} {', '.join(f'`{name}`' for name in others)}"
+
+
+def table(
+    folder: Path, found: Iterable[Odd], refused: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
     """The lines of the documentation, from what really becomes of the files."""
     rows = [(odd, *outcome_of(folder / odd.name)) for odd in found]
     counts = {one: sum(outcome == one for _, outcome, _, _ in rows) for one in OUTCOMES}
@@ -60,14 +94,22 @@ def table(folder: Path, found: Iterable[Odd]) -> Iterator[str]:
     yield "`--strict` files that are truncated or damaged are refused, too; with `--repair-samples`"
     yield "samples that are no numbers are made up from their neighbours."
     yield ""
-    yield "| file | what it is | outcome | what is said | samples | Hz | channels |"
-    yield "| --- | --- | --- | --- | ---: | ---: | ---: |"
+    yield "All commands go by one rule. Recordings are taken as far as they go, and what is missing"
+    yield "is said: by `restore`, `survey`, `adapt`, `profile` and `transfer`. A corpus that is"
+    yield "learned from or measured by holds whole files only: `manifest`, `train`, `degrade`,"
+    yield "`benchmark`, `--clean` and `--reference` refuse what is truncated or damaged. A file"
+    yield "that is refused is named with the reason, and the others are done. The last column says"
+    yield "which commands therefore do otherwise than `restore`, for files found in a folder."
+    yield ""
+    yield "| file | what it is | outcome | what is said | samples | Hz | channels | elsewhere |"
+    yield "| --- | --- | --- | --- | ---: | ---: | ---: | --- |"
     for odd, outcome, words, info in rows:
         numbers = ("", "", "")
         if info is not None:
             numbers = (str(info.samples), str(info.sample_rate), str(info.channels))
         said = re.sub(r"(not audio, or damaged) \(.*", r"\1", words)  # libraries say why
-        cells = (in_ascii(odd.name), odd.about, outcome, said, *numbers)
+        others = elsewhere(odd, outcome, refused)
+        cells = (in_ascii(odd.name), odd.about, outcome, said, *numbers, others)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
@@ -86,8 +128,10 @@ def main() -> int:
     if given.table:
         with tempfile.TemporaryDirectory() as folder:
             found = odd_files(with_av=True)
-            make(Path(folder), found)
-            print("\n".join(table(Path(folder), found)))
+            make(Path(folder, "odd"), found)
+            Path(folder, "work").mkdir()
+            told = run_commands(Path(folder, "odd"), Path(folder, "work"))
+            print("\n".join(table(Path(folder, "odd"), found, told["refused"])))
     elif given.folder:
         make(given.folder, odd_files())
     else:

@@ -207,20 +207,22 @@ def test_a_machine_that_is_lost_costs_no_file(
 
 
 @long
-def test_ctrl_c_leaves_nothing_half_written_on_any_machine(
-    cluster: Any, log: Path, bundle: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")]
+)
+def test_a_stop_leaves_nothing_half_written_on_any_machine(
+    cluster: Any, log: Path, bundle: Path, tmp_path: Path, number: signal.Signals, words: str
 ) -> None:
     tapes = write_tapes(tmp_path / "tapes", "plain", "waiting", "waiting", "plain")
     log.with_name("log.wait").touch()
     new = tmp_path / "new"
-    words = ("restore", tapes, "--output", new, "--model", bundle, *SPEAKER)
-    batch = begin(cluster.address, *words)
+    batch = begin(cluster.address, "restore", tapes, "--output", new, "--model", bundle, *SPEAKER)
     until(lambda: log.exists() and len(log.read_text().split()) == 2, "work on both machines")
-    os.killpg(batch.pid, signal.SIGINT)
+    batch.send_signal(number)
     out, err = batch.communicate(timeout=WAITS)
     done = len(outputs(new))
-    assert (batch.returncode, out) == (130, "")
-    assert err == f"interrupted; {done} of 4 files are restored\n"
+    assert (batch.returncode, out) == (128 + number, "")
+    assert err == f"{words}; {done} of 4 files are restored\n"
     assert left_behind(new) == outputs(new)
     until(lambda: not any(map(is_there, log.read_text().split())), "the end of the processes")
 

@@ -13,7 +13,7 @@ from selfremaster.core.crews import Care, Crew, in_order
 from selfremaster.core.diaries import Told
 from selfremaster.core.errors import ComponentError, SelfRemasterError
 from selfremaster.core.limits import TimeLimit
-from selfremaster.core.workers import Done, Loss, Outcome, Raised, Stopped, loads, packed
+from selfremaster.core.workers import Done, Loss, Outcome, Raised, Stopped, packed, unpacked
 
 Reply = Callable[[Any], Outcome | None]
 LOST = Loss("lost", how="its machine is gone")
@@ -34,7 +34,7 @@ class Hand:
 
     def do(self, item: bytes) -> "Future[Any]":
         """Reply."""
-        return self._future(self.reply(loads(item)))
+        return self._future(self.reply(unpacked(item)))
 
     def outcome(self, task: "Future[Any]") -> Outcome:
         """What was replied."""
@@ -259,6 +259,22 @@ def test_what_does_not_stop_is_ended_and_tidied_up_behind(monkeypatch: pytest.Mo
         found += list(results)
     assert [one.why for one in lost] == ["hung"]
     assert ["deaf", "ended"] in [hand.log for hand in hall.hired]
+
+
+def test_a_stop_that_is_raised_lets_who_is_at_work_tidy_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SIGTERM does, where Ctrl-C is ignored."""
+    hall = Hall(lambda item: None)
+    wait, calls = crews.wait, iter(range(100))
+
+    def stopped(*given: Any, **how: Any) -> Any:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return wait(*given, **how)
+
+    monkeypatch.setattr(crews, "wait", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        list(Crew[int, int](hall, 1).results([0]))
+    assert hall.hired[0].log == ["interrupted"]
 
 
 def test_results_that_came_early_are_told_when_all_is_stopped() -> None:

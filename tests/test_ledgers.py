@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from selfremaster.core import audio
+from selfremaster.core import audio, restoring
 from selfremaster.core.files import sha256_of
-from selfremaster.core.ledgers import LEDGER_NAME
+from selfremaster.core.jobs import Job
+from selfremaster.core.ledgers import LEDGER_NAME, PROVENANCE_SUFFIX
 from tests.cli import left_behind, run, tone, write_tiny_bundle, write_tone
 from tests.killed import killed
 
@@ -221,3 +222,63 @@ def test_a_batch_that_is_killed_at_any_moment_ends_with_the_same_bytes(
         found = contents(other)
         assert sorted(found) == sorted(contents(whole))  # and no part of a file
         assert {name: found[name] for name in wanted} == wanted
+
+
+def test_an_input_that_changes_meanwhile_is_no_proof(
+    tapes: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = restoring.keep
+
+    def keep_and_change(job: Job, *words: Any) -> tuple[str, ...]:
+        notes = keep(job, *words)
+        if job.source.name == "b.wav":
+            write_tone(job.source, 3500)
+        return notes
+
+    monkeypatch.setattr(restoring, "keep", keep_and_change)
+    done = run("restore", tapes, "--output", tmp_path / "new", "--model", bundle)
+    assert done.code == 1
+    assert "b.wav: changed while it was restored" in done.err
+    assert sorted(entry["output"] for entry in entries(tmp_path / "new")) == ["1931/c.wav", "a.wav"]
+
+
+def test_failures_and_notes_are_on_the_record(tapes: Path, bundle: Path, tmp_path: Path) -> None:
+    (tapes / "b.wav").write_text("no sound")
+    whole = (tapes / "a.wav").read_bytes()
+    (tapes / "a.wav").write_bytes(whole[:-1000])
+    new = tmp_path / "new"
+    assert run("restore", tapes, "--output", new, "--model", bundle).code == 1
+    lines = [json.loads(line) for line in (new / LEDGER_NAME).read_text().splitlines()]
+    (failed,) = [line for line in lines if "failed" in line]
+    assert failed["failed"] == str(tapes / "b.wav")
+    assert "not audio, or damaged" in failed["reason"]
+    noted = {line["output"]: line.get("notes") for line in lines if "output" in line}
+    assert "missing" in noted["a.wav"][0]
+    assert noted["1931/c.wav"] is None
+
+
+def test_provenance_that_cannot_be_written_fails_its_file_alone(
+    tapes: Path, bundle: Path, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
+    (new / f"a{PROVENANCE_SUFFIX}").mkdir(parents=True)
+    words = ("--model", bundle, "--provenance", "--overwrite")
+    done = run("restore", tapes, "--output", new, *words)
+    assert done.code == 1
+    assert (new / f"b{PROVENANCE_SUFFIX}").is_file()
+    assert "a.wav" in done.err
+
+
+def test_sounds_put_back_are_made_when_they_are_missing(
+    tapes: Path, bundle: Path, tmp_path: Path
+) -> None:
+    new, again = tmp_path / "new", tmp_path / "again"
+    words = ("restore", tapes, "--output", new, "--model", bundle)
+    assert run(*words).code == 0
+    done = run(*words, "--resume", "--redegraded", again)
+    assert done.code == 0, done.err
+    assert left_behind(again) == ["1931/c.wav", "a.wav", "b.wav"]
+    (again / "b.wav").unlink()
+    done = run(*words, "--resume", "--redegraded", again)
+    assert "2 of 3 files were done before" in done.err
+    assert (again / "b.wav").is_file()

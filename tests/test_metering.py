@@ -78,3 +78,22 @@ def test_no_peak_passes_full_scale_but_one_that_was_there() -> None:
     limit = max(PEAK_LIMIT, meter_of(soft).true_peak)
     assert meter_of(gains * peaky).true_peak == pytest.approx(limit, rel=1e-3)
     assert softer_db > 6
+
+
+@pytest.mark.parametrize("block", [100, 1000, 4096, 10**6])
+@pytest.mark.parametrize("hertz", [60.3, 440.0])
+def test_the_end_of_a_block_is_no_peak(block: int, hertz: float) -> None:
+    """Nor is the end of the sound, where a tone breaks off."""
+    time = torch.arange(2 * RATE, dtype=torch.float64) / RATE
+    tone = 0.95 * torch.sin(2 * math.pi * hertz * time).float()[None]
+    assert meter_of(tone, block=block).true_peak == pytest.approx(0.95, abs=0.002)
+
+
+def test_channels_of_surround_count_as_in_bs1770() -> None:
+    sides = 0.1 * noise(6, RATE)
+    silent = torch.zeros_like(sides)
+    effects, behind, front = silent.clone(), silent.clone(), silent.clone()
+    effects[3], behind[4], front[0] = sides[0], sides[0], sides[0]
+    assert meter_of(effects).whole_lufs == -math.inf
+    louder = meter_of(behind).whole_lufs - meter_of(front).whole_lufs
+    assert louder == pytest.approx(10 * math.log10(1.41), abs=0.01)

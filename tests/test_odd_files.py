@@ -1,10 +1,9 @@
 """Bad and odd files: what becomes of each is what is promised, in every command."""
 
 import json
+import math
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,10 @@ import torch
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
 from tests.odd import OUTCOMES, REFUSED, RESTORED, WARNED, Odd
-from tests.odd_files import ODD_FILES, make, odd_files, outcome_of, table
+from tests.odd_files import ODD_FILES, make, odd_files, outcome_of, run_commands, table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "examples" / "odd-files.md"
-HANG_SECONDS = 600  # nothing here should take a tenth of it
 MOST_BYTES = 256 << 20  # beside what the libraries take: with torch's for CUDA, hundreds more
 FOUND = odd_files()
 REPAIRED = {
@@ -49,18 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def told(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     """What all commands made of the folder, in one process of their own."""
-    work = tmp_path_factory.mktemp("work")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.odd_commands", folder, work],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads((work / "told.json").read_text())
-    return found
+    return run_commands(folder, tmp_path_factory.mktemp("work"))
 
 
 def named(odd: Odd) -> str:
@@ -107,10 +94,10 @@ def test_reading_gives_what_inspecting_says_or_says_why_not(
     assert strict is False or info.missing_seconds == 0
 
 
-def test_the_page_tells_what_becomes_of_them(folder: Path) -> None:
+def test_the_page_tells_what_becomes_of_them(folder: Path, told: Mapping[str, Any]) -> None:
     pytest.importorskip("av")
     # the encoders that made the files have their own ideas of lengths
-    lines = [re.sub(r"\d[\d.]*", "#", line) for line in table(folder, FOUND)]
+    lines = [re.sub(r"\d[\d.]*", "#", line) for line in table(folder, FOUND, told["refused"])]
     page = [re.sub(r"\d[\d.]*", "#", line) for line in PAGE.read_text("utf-8").splitlines()]
     assert page == lines, "python -m tests.odd_files --table > examples/odd-files.md"
 
@@ -159,6 +146,36 @@ def test_what_is_damaged_is_refused_if_strict_and_repaired_if_asked(
     assert "nothing to repair it from" in repaired["all-nan.wav"][1]
 
 
+def test_recordings_are_taken_as_far_as_they_go_and_a_corpus_only_whole(
+    told: Mapping[str, Any],
+) -> None:
+    wanted = {odd.name: odd.outcome for odd in FOUND if odd.is_found and odd.name != "folder.wav"}
+    for command in ("survey", "profile", "adapt"):
+        refused = {name for name, outcome in wanted.items() if outcome == REFUSED}
+        assert (command, set(told["refused"][command])) == (command, refused)
+    for command in ("manifest", "degrade", "benchmark"):
+        for name, outcome in wanted.items():
+            reason = told["refused"][command].get(name, "")
+            whole = outcome == RESTORED or name in NOTHING_MISSING
+            assert (command, name, bool(reason)) == (command, name, not whole) or is_odd(reason)
+            assert "\n" not in reason
+
+
+def is_odd(reason: str) -> bool:
+    """Whether a sound that can be read whole is refused for another reason."""
+    odd = ("its name is not plain UTF-8 text", "file name too long")  # of the log beside it
+    return any(words in reason for words in odd)
+
+
+def test_the_good_are_learned_from_and_measured_beside_the_bad(told: Mapping[str, Any]) -> None:
+    adapted = json.loads(told["commands"]["adapt"]["out"])
+    assert adapted["steps"] == 4
+    assert all(math.isfinite(number) for number in adapted["after"].values())
+    said = told["commands"]["benchmark"]["out"] + told["commands"]["benchmark"]["err"]
+    for name in told["refused"]["benchmark"]:
+        assert name in said or ascii(name)[1:-1] in said, name
+
+
 def test_no_command_fails_otherwise_than_in_words(told: Mapping[str, Any]) -> None:
     codes = {name: outcome["code"] for name, outcome in told["commands"].items()}
     assert set(codes.values()) <= {0, 1, 2}
@@ -166,8 +183,10 @@ def test_no_command_fails_otherwise_than_in_words(told: Mapping[str, Any]) -> No
     for outcome in told["commands"].values():
         for words in ("Traceback", "internal error"):
             assert words not in outcome["out"] + outcome["err"]
-    assert len(told["commands"]["manifest"]["err"].splitlines()) == 1
+    assert codes["adapt"] == 0
+    assert codes["benchmark"] == codes["manifest"] == codes["survey"] == codes["profile"] == 1
 
 
 def test_all_of_it_takes_little_memory(told: Mapping[str, Any]) -> None:
     assert told["more_bytes"] < MOST_BYTES
+    assert told["more_bytes_learning"] < 4 * MOST_BYTES

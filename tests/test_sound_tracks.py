@@ -191,3 +191,13 @@ def test_a_long_track_is_not_held_in_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 3 << 20 < 4 * 115 * 16000
+
+
+@pytest.mark.parametrize("samples", [88_200, 88_977, 44_101, 70_001])
+def test_the_last_samples_of_a_track_are_there(tmp_path: Path, samples: int) -> None:
+    """Though edit lists, which say where a track ends, count in milliseconds."""
+    wave = wave_for("m4a", seconds=2.1)[:, :samples]
+    path = tmp_path / "a.m4a"
+    encode(path, wave, "m4a")
+    assert audio.inspect(path).samples == wave.shape[1]
+    assert audio.read(path)[0].shape[1] == wave.shape[1]

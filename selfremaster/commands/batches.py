@@ -113,11 +113,17 @@ def check_resume(resume: bool, overwrite: bool, folder: Place | None) -> None:
 
 
 def rest_of(
-    planned: Sequence[AnyJob], ledger: AnyLedger, beside: Sequence[str], quiet: bool
+    planned: Sequence[AnyJob],
+    ledger: AnyLedger,
+    beside: Sequence[str],
+    quiet: bool,
+    redegraded: Mapping[Path, Path],
 ) -> list[AnyJob]:
     """What is still to be done, after what a run left that was ended suddenly is cleared away."""
     ledger.clear(planned, beside)
-    rest = ledger.remaining(planned, beside)
+    left = {job.source for job in ledger.remaining(planned, beside)}
+    left |= {source for source, target in redegraded.items() if not target.exists()}
+    rest = [job for job in planned if job.source in left]
     if not quiet:
         note(f"{len(planned) - len(rest)} of {len(planned)} files were done before")
     return rest
@@ -158,7 +164,7 @@ def written_down(
     provenance: bool,
 ) -> Iterator[Restored | Failure]:
     """The results, with what they were made from beside them where that is wanted."""
-    from selfremaster.core.errors import RemoteError
+    from selfremaster.core.errors import SelfRemasterError, one_line
     from selfremaster.core.jobs import Failure
 
     jobs = {job.source: job for job in planned}
@@ -166,7 +172,8 @@ def written_down(
         if provenance and not isinstance(result, Failure):
             try:
                 ledger.write_provenance(jobs[result.source], result)
-            except RemoteError as error:
-                yield Failure(result.source, f"{result.source}: {error}", error)
+            except (SelfRemasterError, OSError) as error:
+                told = one_line(error) if isinstance(error, OSError) else str(error)
+                yield Failure(result.source, f"{result.source}: {told}", error)
                 continue
         yield result

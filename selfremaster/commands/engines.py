@@ -99,20 +99,38 @@ class Restoring:
 
     def __call__(self, job: AnyJob) -> Restored:
         """What came of a file."""
+        from selfremaster.core.errors import AudioError
         from selfremaster.core.files import sha256_of
         from selfremaster.core.remotes import here
         from selfremaster.core.restoring import worker
         from selfremaster.registry.building import leaving_out
 
+        before = _state(job)
         with leaving_out(*self.without):
             restored = worker(_loaded(self.choice, self.quiet), [job], self.wanted)(job)
         if not self.hashed or restored.target_sha256:
             return restored
-        return replace(  # here, so that who keeps the record reads no sound
+        hashed = replace(  # here, so that who keeps the record reads no sound
             restored,
             source_sha256=sha256_of(here(job.source)),
             target_sha256=sha256_of(here(restored.target)),
         )
+        if _state(job) != before:
+            raise AudioError(
+                f"{job.source}: changed while it was restored, so that nobody can say of what its "
+                "result was made; do it again"
+            )
+        return hashed
+
+
+def _state(job: AnyJob) -> tuple[int, int, int] | None:
+    """What changes when the content of a file here does."""
+    from selfremaster.core.remotes import Remote
+
+    if isinstance(job.source, Remote):
+        return None
+    state = job.source.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 @lru_cache(maxsize=1)

@@ -238,13 +238,17 @@ def restore(
     choice = Choice(model, device, vocoder, faithful, resynthesise, precision)
     wanted = restoring.Wanted(form, pictures, tuple(metrics), references, again, sound, listeners)
     settings = asdict(form) | {"precision": precision, "format": file_format}
+    if again:
+        settings["redegraded"] = sound.model_dump(mode="json") if sound else "its own sound"
+    if content_metric:
+        settings["content_metrics"] = list(content_metric)
     hashed = folder is not None or provenance
     work = Restoring(choice, wanted, tuple(current().blocked), quiet, hashed)
     wish = Wish(engine, processes, file_minutes)
     with placed(work, planned, wish, lambda job: tidy(job, beside, again)) as place:
         ledger = ledger_of(batch, output, place.about.work(settings))
         with locked_while(folder):
-            todo = rest_of(planned, ledger, beside, quiet) if resume else planned
+            todo = rest_of(planned, ledger, beside, quiet, again) if resume else planned
             if folder is not None:
                 ledger.begin(todo)
             results = written_down(place.results(todo), ledger, todo, provenance)
