@@ -3,9 +3,8 @@
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from selfremaster.core.errors import ComponentError, SelfRemasterError, one_line
 from selfremaster.core.files import write_together
-from selfremaster.core.interfaces import Analyzer, Vocoder
+from selfremaster.core.interfaces import Analyzer, Features
 from selfremaster.core.models import Model
 from selfremaster.core.packages import require
 
@@ -40,10 +39,17 @@ class _Analysis(nn.Module):
         return heard.features, heard.channel_features
 
 
+class _Prediction(_Analysis):
+    """The analysis module, its clean speech features alone."""
+
+    def forward(self, log_mel: Tensor) -> tuple[Tensor]:  # type: ignore[override]  # one is enough
+        return (self.analyzer.predict(log_mel),)
+
+
 class _Synthesis(nn.Module):
     """The vocoder, without a degraded wave."""
 
-    def __init__(self, vocoder: Vocoder) -> None:
+    def __init__(self, vocoder: nn.Module) -> None:
         super().__init__()
         self.vocoder = vocoder
 
@@ -54,7 +60,7 @@ class _Synthesis(nn.Module):
 class _Whole(nn.Module):
     """What the analysis module hears, spoken; source rows come from elsewhere."""
 
-    def __init__(self, analyzer: Analyzer, vocoder: Vocoder) -> None:
+    def __init__(self, analyzer: Analyzer, vocoder: nn.Module) -> None:
         super().__init__()
         self.analyzer = analyzer
         self.vocoder = vocoder
@@ -65,13 +71,16 @@ class _Whole(nn.Module):
         return heard.features, heard.channel_features, self.vocoder(speech)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A graph to be: what it computes, and how its inputs (batch, channels, frames) are called."""
+class Part(NamedTuple):
+    """A graph to be: what it computes, and how its inputs (batch, channels, frames) are called.
+
+    ``portable`` makes what computes the same by operations that other programs have.
+    """
 
     name: str
     title: str
     module: nn.Module
+    portable: Callable[[], nn.Module]
     inputs: Mapping[str, int]  # their channels
     outputs: tuple[str, ...]
 
@@ -157,19 +166,52 @@ def names_of(output: Path) -> list[Path]:
 def parts_of(model: Model, single: bool) -> list[list[Part]]:
     """What is wanted of a model; of alternatives the first that can be had."""
     features = model.features
-    title, speech = f"the vocoder {type(model.vocoder).__name__}", {"features": features.channels}
-    synthesis = Part("synthesis", title, _Synthesis(model.vocoder), speech, ("wave",))
+    synthesis = synthesis_of(model)
     if model.analyzer is None:
         return [[synthesis]]
-    heard, log_mel = ("features", "channel_features"), {"log_mel": features.mel_bands}
-    title = f"the analysis module {type(model.analyzer).__name__}"
-    analysis = Part("analysis", title, _Analysis(model.analyzer), log_mel, heard)
+    analysis = analysis_of(model.analyzer, features)
     if not single:
         return [[analysis], [synthesis]]
+    hearing, vocoder = model.analyzer, model.vocoder
     source = {"source": features.source_channels} if features.source_channels else {}
-    whole = _Whole(model.analyzer, model.vocoder)
-    title = "the model as one graph, with its vocoder"
-    return [[Part("model", title, whole, {**log_mel, **source}, (*heard, "wave")), analysis]]
+    whole = Part(
+        "model",
+        "the model as one graph, with its vocoder",
+        _Whole(hearing, vocoder),
+        lambda: _Whole(hearing, vocoder.portable()),
+        {**analysis.inputs, **source},
+        (*analysis.outputs, "wave"),
+    )
+    return [[whole, analysis]]
+
+
+def analysis_of(analyzer: Analyzer, features: Features) -> Part:
+    """The analysis module of a model."""
+    module = _Analysis(analyzer)
+    title = f"the analysis module {type(analyzer).__name__}"
+    given, made = {"log_mel": features.mel_bands}, ("features", "channel_features")
+    return Part("analysis", title, module, lambda: module, given, made)
+
+
+def prediction_of(analyzer: Analyzer, features: Features) -> Part:
+    """The analysis module of a model, without what it hears of the sound of a recording."""
+    module = _Prediction(analyzer)
+    return analysis_of(analyzer, features)._replace(
+        name="prediction", module=module, portable=lambda: module, outputs=("features",)
+    )
+
+
+def synthesis_of(model: Model) -> Part:
+    """The vocoder of a model, the one that it learned with."""
+    vocoder = model.vocoder
+    return Part(
+        "synthesis",
+        f"the vocoder {type(vocoder).__name__}",
+        _Synthesis(vocoder),
+        lambda: _Synthesis(vocoder.portable()),
+        {"features": model.features.channels},
+        ("wave",),
+    )
 
 
 def graph_of(part: Part, silence: float) -> Any:
@@ -183,9 +225,10 @@ def graph_of(part: Part, silence: float) -> Any:
     shapes = given if len(given) == 1 else (given[0], given[1:])
     try:
         with _hushed(), torch.no_grad():
-            part.module(*examples)  # what is made once for all is made before
+            module = part.portable()
+            module(*examples)  # what is made once for all is made before
             program = torch.onnx.export(
-                part.module,
+                module,
                 tuple(examples),
                 input_names=list(part.inputs),
                 output_names=list(part.outputs),

@@ -242,6 +242,10 @@ class Vocoder(Component, nn.Module):
         del features, wave
         return {}
 
+    def portable(self) -> nn.Module:
+        """What says the same by operations that other programs have: what `export` writes."""
+        return self
+
     def check(self, features: Tensor) -> None:
         """Raise `ComponentError` where a tensor is no features of the channels it was built for."""
         if features.ndim != 3 or features.shape[1] != self.channels:
