@@ -121,6 +121,7 @@ class Istft(Vocoder):
     flat: Tensor
     share: Tensor
     octaves: Tensor
+    hertz: Tensor
 
     def __init__(self, config: IstftConfig, features: Features) -> None:
         super().__init__(config, features)
@@ -139,11 +140,14 @@ class Istft(Vocoder):
         flat = (mel.filterbank.sum(dim=1).cpu() * magnitude).clamp(min=1e-9).log()
         hertz = torch.linspace(0, self.sample_rate / 2, bins)
         lowest, highest = math.log2(config.f0_floor_hz), math.log2(config.f0_ceil_hz)
+        octaves = torch.linspace(lowest, highest, config.pitches, dtype=torch.float64)
+        self.octave_step = (highest - lowest) / (config.pitches - 1)
         tables = {
             "spread": spread,
             "flat": flat[:, None],
             "share": noise_share(hertz, config.noise_corner_hz)[:, None],
-            "octaves": torch.linspace(lowest, highest, config.pitches)[:, None],
+            "octaves": octaves[:, None],
+            "hertz": octaves.exp2(),
         }
         for name, table in tables.items():
             self.register_buffer(name, table.float(), persistent=False)
@@ -196,10 +200,12 @@ class Istft(Vocoder):
             heard: Tensor = self.hearing(levels).float()
         likely = torch.softmax(heard[:, 1:], dim=1)
         places = torch.arange(self.config.pitches, device=heard.device)[None, :, None]
-        near = (places - likely.argmax(dim=1, keepdim=True)).abs() <= AROUND_PITCHES
-        weights = likely * near
-        octaves = (weights * self.octaves).sum(dim=1) / weights.sum(dim=1)
-        return octaves.exp2(), torch.sigmoid(heard[:, 0])
+        likeliest = likely.argmax(dim=1)
+        away = places - likeliest[:, None]
+        weights = likely * (away.abs() <= AROUND_PITCHES)
+        # from the likeliest on: of octaves themselves the rounding would add up to another phase
+        octaves = (weights * away).sum(dim=1) / weights.sum(dim=1) * self.octave_step
+        return self.hertz[likeliest] * octaves.exp2(), torch.sigmoid(heard[:, 0])
 
     def own_losses(self, features: Tensor, wave: Tensor) -> Mapping[str, Tensor]:
         """How well F0 and voicing are heard in the log-mel, by WORLD's (DIO) from the wave.
