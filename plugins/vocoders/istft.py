@@ -117,6 +117,7 @@ class Istft(Vocoder):
 
     Config = IstftConfig
     config: IstftConfig
+    rounding: ClassVar[float] = 1e-3  # what F0 is rounded by adds up in the phase of the pulses
     spread: Tensor
     flat: Tensor
     share: Tensor

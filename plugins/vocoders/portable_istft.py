@@ -57,7 +57,7 @@ class PortableIstft(nn.Module):
         excitations, log_levels, turn = self.vocoder.told(features)
         phases = turned(torch.matmul(self.onset, log_levels), turn).permute(1, 0, 3, 2)
         levels = log_levels.exp().permute(1, 0, 3, 2)
-        hops = excitations.unflatten(-1, (-1, self.hop_samples))
+        hops = excitations.reshape(*excitations.shape[:-1], -1, self.hop_samples)
         pieces = torch.cat([hops[:, :, :-1], hops[:, :, 1:]], dim=-1)
         real, imaginary = torch.matmul(pieces, self.there).chunk(2, dim=-1)
         across, along = levels * phases.cos(), levels * phases.sin()
@@ -67,7 +67,7 @@ class PortableIstft(nn.Module):
 
     def _joined(self, spoken: Tensor) -> Tensor:
         """Lay frames over each other, a hop apart: (batch, frames + 1, size) -> the wave."""
-        hops = spoken.unflatten(-1, (-1, self.hop_samples))
+        hops = spoken.reshape(*spoken.shape[:-1], -1, self.hop_samples)
         count, samples = hops.shape[2], (spoken.shape[1] - 1) * self.hop_samples
         shifted = (
             functional.pad(hops[:, :, number], (0, 0, number, count - 1 - number))

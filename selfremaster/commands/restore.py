@@ -36,6 +36,7 @@ from selfremaster.commands.forms import (
 from selfremaster.commands.models import ModelOption
 from selfremaster.commands.options import Device, Inputs, Json, Output, Overwrite, Quiet, Without
 from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption
+from selfremaster.commands.runtimes import DEFAULT_RUNTIME, RuntimeOption
 from selfremaster.commands.terminal import (
     finish,
     note,
@@ -96,6 +97,7 @@ def restore(
     repair_samples: RepairOption = False,
     device: Device = "auto",
     precision: PrecisionOption = DEFAULT_PRECISION,
+    runtime: RuntimeOption = DEFAULT_RUNTIME,
     overwrite: Overwrite = False,
     pictures: Annotated[
         bool,
@@ -207,11 +209,11 @@ def restore(
     sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
     listeners = _listeners(content, content_metric)
-    choice = Choice(model, device, vocoder, faithful, resynthesise, precision)
+    choice = Choice(model, device, vocoder, faithful, resynthesise, precision, runtime)
     loaded = choice.load(quiet)
     wanted = restoring.Wanted(form, pictures, tuple(metrics), references, again, sound, listeners)
     restore_one = restoring.worker(loaded, planned, wanted)
-    settings = asdict(form) | {"precision": precision, "format": file_format}
+    settings = asdict(form) | {"precision": precision, "runtime": runtime, "format": file_format}
     ledger = Ledger(folder or Path(output).parent, work_of(loaded, settings))
     todo = rest_of(planned, ledger, beside, quiet) if resume else planned
     if folder is not None:
