@@ -53,11 +53,13 @@ def completed(features: Features, predicted: Tensor, wave: Tensor) -> Tensor:
     return checked(features, made, shape, predicted, "speech features")
 
 
-def predicted(analyzer: Analyzer, heard: Tensor) -> Tensor:
-    """The clean speech features alone, of a log-mel."""
+def predicted(
+    analyzer: Analyzer, heard: Tensor, runner: Callable[..., Tensor] | None = None
+) -> Tensor:
+    """The clean speech features alone, of a log-mel; by what runs the analyzer, if not torch."""
     if torch.is_grad_enabled():
         return analyzer.predict(heard)
-    made = called(analyzer, analyzer.predict, heard)
+    made = called(analyzer, runner or analyzer.predict, heard)
     return checked(analyzer, made, _predicted_shape(analyzer, heard), heard, "speech features")
 
 
@@ -77,12 +79,17 @@ def analysed(analyzer: Analyzer, heard: Tensor) -> AnalysisOutput:
     return made
 
 
-def spoken(vocoder: Vocoder, given: Sequence[Tensor]) -> Tensor:
-    """The wave of speech features, with the source and the filling where they are given."""
+def spoken(
+    vocoder: Vocoder, given: Sequence[Tensor], runner: Callable[..., Tensor] | None = None
+) -> Tensor:
+    """The wave of speech features, with the source and the filling where they are given.
+
+    By what runs the vocoder, if that is not torch.
+    """
     if torch.is_grad_enabled():
         wave: Tensor = vocoder(*given)
         return wave
-    made = called(vocoder, vocoder, *given)
+    made = called(vocoder, runner or vocoder, *given)
     features = given[0]
     shape = (len(features), features.shape[-1] * vocoder.hop_samples)
     return checked(vocoder, made, shape, features, "a wave")

@@ -215,6 +215,8 @@ class Vocoder(Component, nn.Module):
     features. They can be the output of a model, never its vocoder.
     ``differentiable`` says whether gradients reach the features, which learning needs.
     ``default_features`` is what it is built for where nobody says which.
+    ``rounding`` is how far the wave may lie, as a part of its largest number, from the one that
+    another program makes, which rounds in other places.
     """
 
     kind = "vocoder"
@@ -222,6 +224,7 @@ class Vocoder(Component, nn.Module):
     needs_source: ClassVar[bool] = False
     needs_filling: ClassVar[bool] = False
     differentiable: ClassVar[bool] = True
+    rounding: ClassVar[float] = 1e-4
 
     def __init__(self, config: ComponentConfig, features: Features) -> None:
         super().__init__()
@@ -241,6 +244,10 @@ class Vocoder(Component, nn.Module):
         """
         del features, wave
         return {}
+
+    def portable(self) -> nn.Module:
+        """What says the same by operations that other programs have: what `export` writes."""
+        return self
 
     def check(self, features: Tensor) -> None:
         """Raise `ComponentError` where a tensor is no features of the channels it was built for."""

@@ -62,6 +62,7 @@ class Model(nn.Module):
         self.output = output
         self.peak_db = peak_db
         self.precision: Precision = "fp32"  # that recordings are worked on in
+        self.runners: Mapping[str, Callable[..., Tensor]] = {}  # what runs analyzer and vocoder
 
     @property
     def sample_rate(self) -> int:
@@ -89,13 +90,25 @@ class Model(nn.Module):
 
         return infer
 
+    def run_by(self, runtime: str) -> str:
+        """Let ``torch``, ``compile`` or ``onnx`` run the networks; gives in a line what was done.
+
+        See `runtimes.run_by`.
+        """
+        from selfremaster.core import runtimes  # which imports this module
+
+        return runtimes.run_by(self, runtime)
+
     def analyse(self, wave: Tensor) -> AnalysisOutput:
         """What the analysis module hears in degraded waves (batch, samples) at the model's rate."""
         return guards.analysed(self._analysis_module(), guards.log_mel(self.features, wave))
 
     def predict(self, wave: Tensor) -> Tensor:
         """The clean speech features that the analysis module hears, without channel features."""
-        return guards.predicted(self._analysis_module(), guards.log_mel(self.features, wave))
+        return self._predicted(guards.log_mel(self.features, wave))
+
+    def _predicted(self, log_mel: Tensor) -> Tensor:
+        return guards.predicted(self._analysis_module(), log_mel, self.runners.get("analyzer"))
 
     def source(self, batch: Mapping[str, Tensor], stream: str) -> Tensor:
         """The source rows of a stream's waves: those in the batch, or computed now."""
@@ -134,7 +147,7 @@ class Model(nn.Module):
         ``linked`` ones are the channels of one recording, and changed alike.
         """
         log_mel = guards.log_mel(self.features, wave)
-        predicted = guards.predicted(self._analysis_module(), log_mel)
+        predicted = self._predicted(log_mel)
         if linked and len(wave) > 1:
             predicted = self._alike(log_mel, predicted)
         rows = zip(
@@ -172,7 +185,8 @@ class Model(nn.Module):
         given = [speech, source]
         if speaker.needs_filling:
             given.append(self.speak(speech, source))
-        return fit_length(guards.spoken(speaker, given), source.shape[-1])
+        runner = self.runners.get("vocoder") if speaker is self.vocoder else None
+        return fit_length(guards.spoken(speaker, given, runner), source.shape[-1])
 
     def sent(
         self,

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from selfremaster.core import exporting
+from selfremaster.core import exporting, graphs
 from selfremaster.core.bundles import describe_bundle, write_bundle
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.packages import require
 from selfremaster.core.promises.inputs import speech_like
+from selfremaster.plugins.vocoders.hifigan import HifiGan
 from selfremaster.registry.assembling import assemble, load, resolve
 from tests import tiny
 from tests.cli import left_behind, run
@@ -46,7 +47,7 @@ def whole(bundle: Path) -> Path:
     told = run("export", bundle, "--output", bundle.parent / "tiny.onnx", "--json")
     assert told.code == 0, told.err
     (found,) = json.loads(told.out)["files"]
-    assert found["difference"] <= exporting.TOLERANCE * found["largest"]
+    assert found["difference"] <= graphs.TOLERANCE * found["largest"]
     assert found["least_frames"] == 1
     return bundle.parent / "tiny.onnx"
 
@@ -115,7 +116,7 @@ def test_numbers_that_differ_are_refused_and_nothing_is_written(
 ) -> None:
     vocoder = tiny.write_vocoder(tmp_path / "v.safetensors")
     target = tmp_path / "new" / "v.onnx"
-    monkeypatch.setattr(exporting, "TOLERANCE", -1.0)
+    monkeypatch.setattr(HifiGan, "rounding", -1.0)
     told = run("export", vocoder, "--output", target)
     assert "synthesis: ONNX Runtime and torch differ by " in told.error
     assert "nothing is written" in told.error
@@ -137,10 +138,9 @@ def test_operations_that_onnx_lacks_are_named() -> None:
     )
     outer = ValueError("Failed to convert the exported program\n\nNext steps: ...")
     outer.__cause__ = inner
-    assert exporting._reason(outer) == "ONNX lacks the operation aten.cummax"
+    assert graphs._reason(outer) == "ONNX lacks the operation aten.cummax"
     assert (
-        exporting._reason(ValueError("\nno such size\nsee the report"))
-        == "ValueError: no such size"
+        graphs._reason(ValueError("\nno such size\nsee the report")) == "ValueError: no such size"
     )
 
 

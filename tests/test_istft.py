@@ -75,7 +75,7 @@ def sawtooth(f0_hz: float, seconds: float) -> Tensor:
 
 def test_noise_swells_once_a_period_and_keeps_its_power() -> None:
     f0_hz = torch.full((1, RATE_HZ), 100.0)
-    swell = swelling(f0_hz, RATE_HZ)[0]
+    swell = swelling(cycles(f0_hz, RATE_HZ))[0]
     assert float(swell.square().mean()) == pytest.approx(1.0, abs=1e-3)
     spectrum = torch.fft.rfft(swell - swell.mean()).abs()
     assert int(spectrum.argmax()) == 100

@@ -10,7 +10,8 @@ from selfremaster.benchmarks.performance.sizes import drawn
 from selfremaster.benchmarks.tables import markdown
 from selfremaster.benchmarks.timing import apart, median_seconds
 from selfremaster.core.errors import SelfRemasterError
-from selfremaster.core.exporting import EXTRA, Part, graph_of, parts_of
+from selfremaster.core.exporting import parts_of
+from selfremaster.core.graphs import EXTRA, Part, graph_of
 from selfremaster.core.packages import require
 from selfremaster.core.precisions import computing
 

@@ -14,6 +14,7 @@ from selfremaster.plugins.vocoders.harmonic_noise import (
     LOG_LOUDEST,
     LOG_SOFTEST,
     at_samples,
+    cycles,
     filter_frames,
     noise_share,
     onsets,
@@ -156,7 +157,8 @@ class Ddsp(Vocoder):
         """Pulses and noise, each through its own filter: mel-cepstra of its level and its phase."""
         beyond = functional.pad(torch.stack([f0_hz, voiced], dim=1), (1, 2), mode="replicate")
         pitch_hz = at_samples(beyond[:, 0], self.hop_samples)
-        voice = pulses(pitch_hz, self.sample_rate, onsets(beyond[:, 1], self.hop_samples))
+        starts = onsets(beyond[:, 1], self.hop_samples)
+        voice = pulses(pitch_hz, self.sample_rate, cycles(pitch_hz, self.sample_rate, starts))
         noise = steady_noise(voice.shape[-1], voice).expand_as(voice)
         of_pulses = beyond[:, 1, 1:-1, None] * (1 - self.share)
         responses = [

@@ -71,7 +71,8 @@ def onsets(voiced: Tensor, hop_samples: int) -> Tensor:
 def cycles(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
     """How far each sample is from the nearest pulse of the voice, in cycles, -0.5 to 0.5.
 
-    The first sample is a pulse, and so is every one of ``starts``; finest around the pulses.
+    The first sample is a pulse, and so is every one of ``starts``: what sounds there does not hang
+    on what was before. Finest around the pulses.
 
     Shape: F0 (batch, samples), Hz; starts bool (batch, samples) -> (batch, samples).
 
@@ -81,38 +82,46 @@ def cycles(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Ten
     step = (f0_hz / sample_rate * CYCLE).round().long()
     before = step.cumsum(-1) - step
     if starts is not None:
-        before = before - torch.where(starts, before, 0).cummax(dim=-1).values
+        before = before - _since(before, starts)
     phase: Tensor = ((before + CYCLE // 2) % CYCLE - CYCLE // 2).to(f0_hz) / CYCLE
     return phase
 
 
-def swelling(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
+def _since(values: Tensor, starts: Tensor) -> Tensor:
+    """The values at the last one of the starts, 0 before the first; by what ONNX has, too."""
+    passed = starts.long().cumsum(-1)
+    elsewhere = values.shape[-1] + 1  # where what is no start goes, which nobody reads
+    kept = values.new_zeros(values.shape[0], elsewhere + 1)
+    return kept.scatter(1, torch.where(starts, passed, elsewhere), values).gather(1, passed)
+
+
+def swelling(phase: Tensor) -> Tensor:
     """A raised cosine in each period of the voice, high around its pulses, of power 1.
 
-    Shape: as in `pulses`.
+    Shape: as `cycles` gives it (batch, samples) -> the same.
 
-    >>> swelling(torch.full((1, 4), 1.0), 4).square()
+    >>> swelling(cycles(torch.full((1, 4), 1.0), 4)).square()
     tensor([[2.6667, 0.6667, 0.0000, 0.6667]])
     """
-    phase = cycles(f0_hz, sample_rate, starts)
     risen: Tensor = (1 + torch.cos(2 * math.pi * phase)) / math.sqrt(1.5)
     return risen
 
 
-def pulses(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
+def pulses(f0_hz: Tensor, sample_rate: int, phase: Tensor | None = None) -> Tensor:
     """A pulse in each period of the voice, of power 1, with harmonics below half the rate only.
 
     The sum of the cosines of all harmonics in closed form (Dirichlet's kernel); the highest one
-    fades in and out, so that a glide makes no clicks. The first sample is a pulse, and so is every
-    one of ``starts``: what sounds there does not hang on what was before.
+    fades in and out, so that a glide makes no clicks.
 
-    Shape: F0 (batch, samples), Hz, above 0; starts bool (batch, samples) -> (batch, samples).
+    Shape: F0 (batch, samples), Hz, above 0; its phase, as `cycles` gives it where nobody does
+    otherwise, likewise -> (batch, samples).
 
     >>> wave = pulses(torch.full((1, 8), 1.0), 8)
     >>> wave.square().mean().round(decimals=3), wave.argmax()
     (tensor(0.7500), tensor(0))
     """
-    phase = cycles(f0_hz, sample_rate, starts)
+    if phase is None:
+        phase = cycles(f0_hz, sample_rate)
     room = sample_rate / 2 / f0_hz
     highest = room.floor()
     sine = torch.sin(math.pi * phase)
@@ -133,7 +142,7 @@ def steady_noise(samples: int, like: Tensor, start: int = 0) -> Tensor:
 
     It repeats after as many samples as the grid has on which long sounds are cut into pieces.
     """
-    repeats = -(-samples // GRID_SAMPLES)
+    repeats = (samples + GRID_SAMPLES - 1) // GRID_SAMPLES
     return _noise().roll(-start).repeat(repeats)[:samples].to(like)
 
 
@@ -200,3 +209,8 @@ def minimum_phase(log_levels: Tensor) -> Tensor:
     odd[0] = odd[bins - 1] = 0
     phase: Tensor = torch.fft.rfft(cepstrum * odd, dim=-2).imag
     return phase
+
+
+def turned(phases: Tensor, turn: Tensor) -> Tensor:
+    """The phases of all filters, those of the first with what is added to them."""
+    return torch.cat([phases[:, :1] + turn[:, None], phases[:, 1:]], dim=1)

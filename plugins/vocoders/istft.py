@@ -21,6 +21,7 @@ from selfremaster.plugins.vocoders.harmonic_noise import (
     LOG_LOUDEST,
     LOG_SOFTEST,
     at_samples,
+    cycles,
     filter_frames,
     minimum_phase,
     noise_share,
@@ -29,8 +30,10 @@ from selfremaster.plugins.vocoders.harmonic_noise import (
     response_size,
     steady_noise,
     swelling,
+    turned,
 )
 from selfremaster.plugins.vocoders.mel_bands import band_interpolation, mel_of
+from selfremaster.plugins.vocoders.portable_istft import PortableIstft
 
 LOG_LEVEL, LOG_SPREAD = -5.0, 2.5  # of the log-mel of speech, about
 LEAST_POWER = 1e-4  # of pulses or noise before the network has its say, as a part of the whole
@@ -114,10 +117,12 @@ class Istft(Vocoder):
 
     Config = IstftConfig
     config: IstftConfig
+    rounding: ClassVar[float] = 1e-3  # what F0 is rounded by adds up in the phase of the pulses
     spread: Tensor
     flat: Tensor
     share: Tensor
     octaves: Tensor
+    hertz: Tensor
 
     def __init__(self, config: IstftConfig, features: Features) -> None:
         super().__init__(config, features)
@@ -136,11 +141,14 @@ class Istft(Vocoder):
         flat = (mel.filterbank.sum(dim=1).cpu() * magnitude).clamp(min=1e-9).log()
         hertz = torch.linspace(0, self.sample_rate / 2, bins)
         lowest, highest = math.log2(config.f0_floor_hz), math.log2(config.f0_ceil_hz)
+        octaves = torch.linspace(lowest, highest, config.pitches, dtype=torch.float64)
+        self.octave_step = (highest - lowest) / (config.pitches - 1)
         tables = {
             "spread": spread,
             "flat": flat[:, None],
             "share": noise_share(hertz, config.noise_corner_hz)[:, None],
-            "octaves": torch.linspace(lowest, highest, config.pitches)[:, None],
+            "octaves": octaves[:, None],
+            "hertz": octaves.exp2(),
         }
         for name, table in tables.items():
             self.register_buffer(name, table.float(), persistent=False)
@@ -159,6 +167,19 @@ class Istft(Vocoder):
     def forward(self, features: Tensor, source: Tensor | None = None) -> Tensor:
         """The wave that the log-mel describes."""
         del source
+        excitations, log_levels, turn = self.told(features)
+        with torch.autocast(features.device.type, enabled=False):
+            phases = turned(minimum_phase(log_levels), turn)
+            filters = torch.polar(log_levels.exp(), phases).permute(1, 0, 3, 2)
+            return filter_frames(excitations, filters, self.hop_samples).to(features.dtype)
+
+    def told(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is to be filtered, and by what.
+
+        Shape: features -> excitations (3, batch, (frames + 2) * hop_samples), natural log of the
+        filters' magnitudes (batch, 3, bins, frames + 1), what is added to the phases of the first
+        (batch, bins, frames + 1).
+        """
         self.check(features)
         levels = (features - LOG_LEVEL) / LOG_SPREAD
         with torch.no_grad():
@@ -166,9 +187,12 @@ class Istft(Vocoder):
         pitch = torch.stack([(f0_hz / CENTRE_HZ).log2(), voiced], dim=1).to(levels)
         corrections: Tensor = self.shaping(torch.cat([levels, pitch], dim=1))
         with torch.autocast(features.device.type, enabled=False):
-            filters = self._filters(features.float(), voiced, corrections.float())
-            excitations = self._excitations(f0_hz, voiced)
-            return filter_frames(excitations, filters, self.hop_samples).to(features.dtype)
+            log_levels, turn = self._filters(features.float(), voiced, corrections.float())
+            return self._excitations(f0_hz, voiced), log_levels, turn
+
+    def portable(self) -> nn.Module:
+        """The same by operations that other programs have: no complex numbers, no FFT."""
+        return PortableIstft(self)
 
     def pitch_of(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """F0, Hz, and voicing, 0 to 1, as heard in the log-mel: (batch, frames) each."""
@@ -177,10 +201,12 @@ class Istft(Vocoder):
             heard: Tensor = self.hearing(levels).float()
         likely = torch.softmax(heard[:, 1:], dim=1)
         places = torch.arange(self.config.pitches, device=heard.device)[None, :, None]
-        near = (places - likely.argmax(dim=1, keepdim=True)).abs() <= AROUND_PITCHES
-        weights = likely * near
-        octaves = (weights * self.octaves).sum(dim=1) / weights.sum(dim=1)
-        return octaves.exp2(), torch.sigmoid(heard[:, 0])
+        likeliest = likely.argmax(dim=1)
+        away = places - likeliest[:, None]
+        weights = likely * (away.abs() <= AROUND_PITCHES)
+        # from the likeliest on: of octaves themselves the rounding would add up to another phase
+        octaves = (weights * away).sum(dim=1) / weights.sum(dim=1) * self.octave_step
+        return self.hertz[likeliest] * octaves.exp2(), torch.sigmoid(heard[:, 0])
 
     def own_losses(self, features: Tensor, wave: Tensor) -> Mapping[str, Tensor]:
         """How well F0 and voicing are heard in the log-mel, by WORLD's (DIO) from the wave.
@@ -213,15 +239,17 @@ class Istft(Vocoder):
         around = functional.pad(torch.stack([f0_hz, voiced], dim=1), (1, 2), mode="replicate")
         pitch_hz = at_samples(around[:, 0], self.hop_samples)
         starts = onsets(around[:, 1], self.hop_samples)
-        voice = pulses(pitch_hz, self.sample_rate, starts)
+        phase = cycles(pitch_hz, self.sample_rate, starts)
+        voice = pulses(pitch_hz, self.sample_rate, phase)
         start = int(torch.randint(GRID_SAMPLES, ())) if self.training else 0
         noise = steady_noise(voice.shape[-1], voice, start)
         other = steady_noise(voice.shape[-1], voice, start + GRID_SAMPLES // 2)
-        swell = swelling(pitch_hz, self.sample_rate, starts)
-        return torch.stack([voice, other * swell, noise.expand_as(voice)])
+        return torch.stack([voice, other * swelling(phase), noise.expand_as(voice)])
 
-    def _filters(self, log_mel: Tensor, voiced: Tensor, corrections: Tensor) -> Tensor:
-        """A complex response for each excitation, each frame and one more."""
+    def _filters(
+        self, log_mel: Tensor, voiced: Tensor, corrections: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The magnitudes for each excitation, each frame and one more, and the pulses' phase."""
         log_mel, corrections, voiced = (
             functional.pad(part, (0, 1), mode="replicate")
             for part in (log_mel, corrections, voiced[:, None])
@@ -234,7 +262,4 @@ class Istft(Vocoder):
         *corrected, turn = corrections.chunk(4, dim=1)
         log_levels = levels[:, None] + torch.stack(corrected, dim=1)
         log_levels = log_levels + 0.5 * powers.clamp(min=LEAST_POWER).log()
-        log_levels = log_levels.clamp(LOG_SOFTEST, LOG_LOUDEST)
-        phases = minimum_phase(log_levels)
-        phases = torch.cat([phases[:, :1] + turn[:, None], phases[:, 1:]], dim=1)
-        return torch.polar(log_levels.exp(), phases).permute(1, 0, 3, 2)
+        return log_levels.clamp(LOG_SOFTEST, LOG_LOUDEST), turn

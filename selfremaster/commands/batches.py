@@ -11,6 +11,7 @@ import typer
 
 from selfremaster.commands.models import load_model
 from selfremaster.commands.precisions import set_precision
+from selfremaster.commands.runtimes import DEFAULT_RUNTIME, set_runtime
 from selfremaster.commands.terminal import note
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Choice:
     faithful: bool
     resynthesise: bool
     precision: str
+    runtime: str = DEFAULT_RUNTIME
 
     def load(self, quiet: bool) -> Model:
         """The model; raises `SelfRemasterError` where there is none such."""
@@ -75,6 +77,7 @@ class Choice:
         if self.resynthesise:
             loaded.output = None
         set_precision(loaded, self.precision, quiet)
+        set_runtime(loaded, self.runtime, quiet)
         return loaded
 
     def _plain(self) -> Model:

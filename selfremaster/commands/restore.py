@@ -52,6 +52,7 @@ from selfremaster.commands.options import (
     Without,
 )
 from selfremaster.commands.precisions import DEFAULT_PRECISION, PrecisionOption
+from selfremaster.commands.runtimes import DEFAULT_RUNTIME, RuntimeOption
 from selfremaster.commands.terminal import (
     finish,
     note,
@@ -114,6 +115,7 @@ def restore(
     repair_samples: RepairOption = False,
     device: Device = "auto",
     precision: PrecisionOption = DEFAULT_PRECISION,
+    runtime: RuntimeOption = DEFAULT_RUNTIME,
     overwrite: Overwrite = False,
     pictures: Annotated[
         bool,
@@ -235,9 +237,9 @@ def restore(
     sound = _sound(profile, redegraded)
     metrics = _metrics(metric, reference)
     listeners = _listeners(content, content_metric)
-    choice = Choice(model, device, vocoder, faithful, resynthesise, precision)
+    choice = Choice(model, device, vocoder, faithful, resynthesise, precision, runtime)
     wanted = restoring.Wanted(form, pictures, tuple(metrics), references, again, sound, listeners)
-    settings = asdict(form) | {"precision": precision, "format": file_format}
+    settings = asdict(form) | {"precision": precision, "runtime": runtime, "format": file_format}
     if again:
         settings["redegraded"] = sound.model_dump(mode="json") if sound else "its own sound"
     if content_metric:
