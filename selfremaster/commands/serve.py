@@ -65,9 +65,9 @@ def serve(
     without: Without = None,
     quiet: Quiet = False,
 ) -> None:
-    """Serve a page that restores recordings and puts the sound of old ones onto others.
+    """Serve a page that restores recordings in the browser.
 
-    It listens to this computer alone, asks nothing of the network, and deletes what it was given
+    It also puts the sound of one recording onto another. It listens to this computer alone, asks nothing of the network, and deletes what it was given
     when the page is closed and when it ends (Ctrl-C). Needs the extra ui.
     """
     from selfremaster.core.devices import choose_device

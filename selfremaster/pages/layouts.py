@@ -22,7 +22,8 @@ STYLE = """
 footer { display: none !important; }
 @media (max-width: 700px) {
   .sides { flex-direction: column !important; }
-  .sides > * { width: 100% !important; min-width: 0 !important; }
+  .sides > * { width: 100% !important; }
+  .sides, .sides * { min-width: 0 !important; max-width: 100% !important; }
 }
 .told { overflow-wrap: anywhere; }
 """
