@@ -22,7 +22,7 @@ class _Turned:
         self.stream = sys.stdout
         with suppress(OSError, ValueError, AttributeError):  # no file: a notebook, or a test
             self.stream.flush()
-            beside, self.number = sys.stderr.fileno(), self.stream.fileno()
+            beside, self.number = _stderr_number(), self.stream.fileno()
             self.copy = os.dup(self.number)
             os.dup2(beside, self.number)
         sys.stdout = sys.stderr
@@ -36,6 +36,16 @@ class _Turned:
             self.copy = -1
         if self.stream is not None:
             sys.stdout = self.stream
+
+
+def _stderr_number() -> int:
+    """The system's number of stderr, also while Python's own is gathered in memory."""
+    try:
+        return sys.stderr.fileno()
+    except (OSError, ValueError, AttributeError):
+        if sys.__stderr__ is None:
+            raise
+        return sys.__stderr__.fileno()
 
 
 _turned = _Turned()

@@ -190,8 +190,8 @@ def wrong(part: Component, what: str) -> ComponentError:
 
 def name_of(part: Component) -> str:
     """A part in words: its kind and name, and who it comes from."""
-    origin = getattr(part, "origin", "")
-    return str(origin) or f"{part.kind} {type(part).__name__} of {type(part).__module__}"
+    origin, kind = getattr(part, "origin", ""), getattr(part, "kind", "part")
+    return str(origin) or f"{kind} {type(part).__name__} of {type(part).__module__}"
 
 
 def _named(part: Component, error: BaseException) -> BaseException:

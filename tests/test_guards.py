@@ -481,6 +481,7 @@ def test_json_stays_json_whatever_a_plugin_prints(site: Path, bundle: Path, tmp_
     words = ("--model", bundle, "--vocoder", "odd", "--metric", "odd-peak", "--json")
     told = command(site, "restore", tmp_path / "in", "--output", tmp_path / "out", *words)
     assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("{"), told.stdout
     (restored,) = json.loads(told.stdout)["restored"]
     assert restored["output_metrics"]["odd-peak"] > 0
     for where in ("when it registers", "when it is built", "when it speaks", "when it measures"):
@@ -528,7 +529,7 @@ def test_a_file_that_a_part_goes_wrong_with_has_failed_and_the_others_are_done(
     found = json.loads(told.out)
     (failed,) = found["failed"]
     assert failed["input"].endswith("b.wav")
-    assert f"{tmp_path}/in/b.wav: vocoder 'odd' of odd-parts 1.0 {words}; " in failed["reason"]
+    assert f"{tmp_path}/in/b.wav: vocoder 'odd' of printing-parts 1.0 {words}; " in failed["reason"]
     assert left_behind(tmp_path / "out") == ["a.wav", "c.wav"]
     assert "error: 1 of 3 files failed, the others are done" in told.err
 
