@@ -129,10 +129,11 @@ def killed(folder: Path, seed: int, kills: int, **given: Path) -> list[int]:
     """Let the program do it, by what commands are given; their moments, uninterrupted."""
     words = ["-m", "tests.killed", str(folder), str(seed), str(kills)]
     words += [f"{name}={path}" for name, path in given.items()]
+    places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # plugins, too
     done = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )

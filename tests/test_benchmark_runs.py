@@ -559,7 +559,13 @@ def test_ray_gives_the_same_results(speech: Path, tmp_path: Path) -> None:
         restorers={"input": "input", "drawing": "odd-drawing", "raising": "odd-raising"},
     )
     assert benchmark(grid, tmp_path / "local").code == 1
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init(
+        address="local",
+        num_cpus=1,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="error",
+    )
     try:
         assert benchmark(grid, tmp_path / "ray", "--engine", "ray").code == 1
     finally:

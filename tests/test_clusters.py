@@ -76,6 +76,7 @@ def test_ray_gives_the_same_bytes_and_a_process_that_ends_costs_its_file(
     assert run(*words, "--output", "local", "--file-minutes", "0").code == 0
     write_tapes(Path("tapes"), "plain", "plain", "ending")
     ray.init(
+        address="local",
         num_cpus=1,
         include_dashboard=False,
         log_to_driver=False,

@@ -116,5 +116,6 @@ def test_nothing_is_asked_of_others_and_nothing_complained_about(driver: "WebDri
 
 def test_it_fits_a_telephone(driver: "WebDriver") -> None:
     set_size(driver, 390, 800)
-    time.sleep(0.5)
+    driver.refresh()
+    wait_for(driver, "#restore")
     assert driver.execute_script(WIDTH) <= 390
