@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from selfremaster.core.errors import AudioError
 from selfremaster.core.files import LONGEST_STEM, cannot_write, sha256_of, write_atomically
 from selfremaster.core.jobs import Failure
-from selfremaster.core.remote_jobs import AnyJob, Moved, Moving, RemoteJob
+from selfremaster.core.remote_jobs import AnyJob, Moved, RemoteJob
 from selfremaster.core.remotes import Place, Remote, here
 
 LEDGER_NAME = "restored.jsonl"
@@ -23,12 +23,36 @@ OWN_VERSION = "selfremaster"
 LEFTOVER = re.compile(r"\.(.*)\.[0-9a-f]{8}\.part(|\.[^.]*)", re.DOTALL)
 
 
-class Result(Moving, Protocol):
+class Result(Protocol):
     """What came of a file."""
+
+    @property
+    def source(self) -> Place:
+        """The file it came of."""
+
+    @property
+    def target(self) -> Place:
+        """Where it is."""
 
     @property
     def seconds(self) -> float:
         """Of sound."""
+
+    @property
+    def source_sha256(self) -> str:
+        """Of the file it came of, where that is known already."""
+
+    @property
+    def target_sha256(self) -> str:
+        """Of the result, where that is known already."""
+
+    @property
+    def moved(self) -> Moved | None:
+        """What stores say of it, where it has to do with any."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of it."""
 
 
 Done = TypeVar("Done", bound=Result)

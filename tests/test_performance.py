@@ -94,42 +94,12 @@ def test_sizes_stand_beside_the_published_path(monkeypatch: pytest.MonkeyPatch) 
         "selfremaster.core.precisions.choose_precision", lambda device: "bf16-mixed"
     )
     monkeypatch.setattr("selfremaster.benchmarks.timing.WARM_UPS", 0)
-    monkeypatch.setattr(sizes, "PACKAGES", ("onnx_is_nowhere",))
     found = sizes.paces_of("paper", True, QUICK)
-    assert [(one.model, one.way) for one in found] == [
-        (name, (precision, "torch"))
-        for name in ("paper", "small")
-        for precision in ("fp32", "bf16")
+    assert [(one.model, one.precision) for one in found] == [
+        (name, precision) for name in ("paper", "small") for precision in ("fp32", "bf16")
     ]
     assert len({one.published for one in found}) == 1
     assert min(one.ours for one in found) > 0
-
-
-def test_a_way_is_of_the_copy_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in PACKAGES:
-        pytest.importorskip(package)
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    assert sizes.Way("fp32", "onnx") in sizes.ways()
-    model = sizes.drawn({"features": "mel", "analyzer": tiny.ANALYZER, "vocoder": tiny.VOCODER})
-    by_onnx = sizes.ready(model, sizes.Way("fp32", "onnx"))
-    assert (sorted(by_onnx.runners), sorted(model.runners)) == (["analyzer", "vocoder"], [])
-    found, expected = (sizes.work_of(one, speech_like(5000))() for one in (by_onnx, model))
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
-
-
-def test_the_reference_speaks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = sizes.drawn({"features": "mel", "analyzer": tiny.ANALYZER, "vocoder": tiny.VOCODER})
-    monkeypatch.setattr(hifigan, "PIECE_SAMPLES", 1)
-    spoken = mock.Mock(side_effect=model.vocoder.spoken)
-    monkeypatch.setattr(model.vocoder, "spoken", spoken)
-    speech = model.features(speech_like(60000))
-    with torch.inference_mode():
-        model.vocoder(speech)
-        pieces = spoken.call_count
-        references.with_plain_convolutions(model)
-        model.vocoder(speech)
-    assert pieces > 2
-    assert spoken.call_count == pieces + 1
 
 
 def test_rounding_is_told_of_what_speaks() -> None:

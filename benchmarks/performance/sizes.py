@@ -1,13 +1,8 @@
 """How fast recordings are restored by models of the published size and by small ones."""
 
-import copy
-import os
 import warnings
 from collections.abc import Callable
-from importlib.util import find_spec
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
-from unittest import mock
 
 import torch
 from torch import Tensor
@@ -18,8 +13,6 @@ from selfremaster.benchmarks.tables import markdown
 from selfremaster.benchmarks.timing import apart, median_seconds
 from selfremaster.core.bundles import fold
 from selfremaster.core.experiments import Experiment
-from selfremaster.core.graph_caches import FOLDER_VARIABLE
-from selfremaster.core.graphs import PACKAGES
 from selfremaster.core.models import Model
 from selfremaster.core.precisions import Precision, choose_arithmetic, what_device_has
 from selfremaster.core.promises.inputs import speech_like
@@ -53,18 +46,11 @@ SMALL: dict[str, Parts] = {
 COMPARED_WITH = "paper, MelSpec"  # that small models stand beside
 
 
-class Way(NamedTuple):
-    """In which numbers networks compute, and what runs them."""
-
-    precision: Precision
-    runtime: str = "torch"
-
-
 class Pace(NamedTuple):
     """Seconds of work for each second of sound."""
 
     model: str
-    way: Way
+    precision: Precision
     ours: float
     published: float
 
@@ -79,23 +65,21 @@ def measure(options: Options) -> Section:
     rows = [
         [
             pace.model,
-            pace.way.precision,
-            pace.way.runtime,
+            pace.precision,
             f"{pace.ours:.4f}",
             f"{pace.published:.4f}",
             ratio(pace.ours, pace.published),
         ]
         for pace in paces
     ]
-    heading = ["model", "computes in", "by", "real-time factor", "published path", "times as fast"]
+    heading = ["model", "computes in", "real-time factor", "published path", "times as fast"]
     about = (
         f"`Model.restore` of {options.restored:g} s, with all that it does about level and length, "
         "beside the published forward pass at the published size (the same modules with the same "
         "weights in float32: plain convolutions, weight norm that is not folded, batch "
         "normalisation by itself, channel features and the channel module, wanted or not). The "
         f"small models stand beside the one of MelSpec; `{BUILTIN}` is the one that comes with the "
-        "package. `onnx` is ONNX Runtime, as `restore --runtime onnx` has it run the networks. Here "
-        f"{what_device_has(CPU)}."
+        f"package. Here {what_device_has(CPU)}."
     )
     return Section("Published sizes and small ones", about, markdown(heading, rows))
 
@@ -112,30 +96,15 @@ def paces_of(published: str, with_small: bool, options: Options) -> list[Pace]:
         if BUILTIN in builtin_bundles():
             models[BUILTIN] = load(BUILTIN)
     wave = 0.3 * speech_like(round(options.restored * reference.sample_rate))
-    pairs = [(name, way) for name in models for way in ways()]
-    with TemporaryDirectory() as folder, mock.patch.dict(os.environ, {FOLDER_VARIABLE: folder}):
-        works = [work_of(ready(models[name], way), wave) for name, way in pairs]
+    fast = choose_arithmetic("auto", CPU).precision
+    precisions: list[Precision] = ["fp32", "bf16"] if fast == "bf16" else ["fp32"]
+    ways = [(name, precision) for name in models for precision in precisions]
+    works = [work_of(models[name], precision, wave) for name, precision in ways]
     taken = median_seconds(
         [lambda: _as_published(reference, wave), *works], options.repeats, options.least_seconds
     )
     first, *others = (seconds / options.restored for seconds in taken)
-    return [Pace(*pair, seconds, first) for pair, seconds in zip(pairs, others, strict=True)]
-
-
-def ways() -> list[Way]:
-    """Those that this machine is fast at, and ONNX Runtime where it is installed."""
-    fast = choose_arithmetic("auto", CPU).precision
-    by_torch = [Way("fp32"), *([Way(fast)] if fast != "fp32" else [])]
-    installed = all(find_spec(package) for package in PACKAGES)
-    return [*by_torch, *([Way("fp32", "onnx")] if installed else [])]
-
-
-def ready(model: Model, way: Way) -> Model:
-    """A model with the same parts that restores in another way."""
-    made = copy.copy(model)
-    made.precision = way.precision
-    made.run_by(way.runtime)
-    return made
+    return [Pace(*way, seconds, first) for way, seconds in zip(ways, others, strict=True)]
 
 
 def drawn(given: Parts, folded: bool = True) -> Model:
@@ -146,10 +115,11 @@ def drawn(given: Parts, folded: bool = True) -> Model:
     return model.eval().requires_grad_(False)
 
 
-def work_of(model: Model, wave: Tensor) -> Callable[[], Tensor]:
-    """What restores the wave."""
+def work_of(model: Model, precision: Precision, wave: Tensor) -> Callable[[], Tensor]:
+    """What restores the wave in a precision."""
 
     def work() -> Tensor:
+        model.precision = precision
         restored: Tensor = model.restore(wave, model.sample_rate)
         return restored
 
