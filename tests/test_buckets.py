@@ -72,7 +72,8 @@ def test_a_bucket_becomes_what_a_folder_becomes(server: Server, tapes: Path) -> 
     words = ("s3://archive/tapes", "--output", "s3://archive/new", "--pictures", "--content")
     told = restore(tapes, *words, "--provenance", "--json")
     assert told.code == 0, told.err
-    assert told.err == ""
+    # a metric of the content may lack its weights, which are told and nothing else is
+    assert all(line.startswith("content without ") for line in told.err.splitlines()), told.err
     found = server.contents("archive", "new/")
     assert sounds(found) == wanted(tapes)
     beside = {name for name in found if not name.startswith(".restored/")} - set(PLACES)
