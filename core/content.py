@@ -88,7 +88,7 @@ def measure_content(
     Raises `AudioError` for lengths that differ and for an empty wave.
     """
     before, after = (
-        Held(torch.atleast_2d(wave.detach().cpu().float()), sample_rate)
+        Held((wave if wave.ndim > 1 else wave[None]).detach().cpu().float(), sample_rate)
         for wave in (recording, restored)
     )
     return content_of(before, after, metrics)
