@@ -11,10 +11,11 @@ import numpy.typing as npt
 import soundfile
 
 from selfremaster.core.endings import (
-    bytes_behind_wav,
+    Understated,
+    bytes_behind,
     caf_to_its_end,
     ogg_has_its_end,
-    wav_to_its_end,
+    to_its_end,
 )
 from selfremaster.core.errors import AudioError
 from selfremaster.core.formats import BITS, FORMATS, AudioInfo
@@ -102,6 +103,12 @@ def check_rate(path: Path, rate: int) -> None:
         )
 
 
+def has_companion(path: Path) -> bool:
+    """Whether a Mac put a file beside this one that libsndfile would take for a part of it."""
+    beside = (path.with_name(f"._{path.name}"), path.parent / ".AppleDouble" / path.name)
+    return path.suffix.lower() != ".sd2" and any(map(os.path.lexists, beside))
+
+
 class _Opened(soundfile.SoundFile):  # type: ignore[misc]  # the library has no type information
     """A file that is read block by block from where it stands."""
 
@@ -120,14 +127,11 @@ class Reading:
     def __init__(self, path: Path, strict: bool) -> None:
         self._path, self._strict = path, strict
         self._spliced: Spliced | None = None
+        self.counts_anew = False  # the length in the header is not the file's own
+        self.understated: Understated | None = None
         self._at = self._gap = self.lost_samples = 0
         self.lost_seconds = 0.0  # at the end
         self.file = self._open()
-
-    @property
-    def counts_anew(self) -> bool:
-        """Whether the length in the header is not the file's own."""
-        return self._spliced is not None
 
     def close(self) -> None:
         """Let go of the file."""
@@ -172,20 +176,26 @@ class Reading:
 
     def _open(self) -> soundfile.SoundFile:
         if self._spliced is None:
+            self.understated = to_its_end(self._path)
+            if self.understated is not None:
+                self._spliced = self.understated.file
+            elif has_companion(self._path):
+                self._spliced = Spliced(b"", self._path, 0)
+            known = stating_its_length(self._path)
+            if known is not None:
+                self._spliced, self.lost_seconds = known
+                self.counts_anew = True
+        if self._spliced is None:
             # names in bytes hold any name; the library's types know of none
             name: Any = os.fsencode(self._path)
-            known: Spliced | None
-            known, self.lost_seconds = (
-                stating_its_length(self._path) or wav_to_its_end(self._path) or (None, 0.0)
-            )
-            if known is None:
-                try:
-                    return _Opened(name)
-                except soundfile.SoundFileError:
-                    known, self.lost_seconds = caf_to_its_end(self._path) or (None, 0.0)
-                    if known is None or (self._strict and self.lost_seconds):
-                        raise
-            self._spliced = known
+            try:
+                return _Opened(name)
+            except soundfile.SoundFileError:
+                shortened = caf_to_its_end(self._path)
+                if shortened is None or (self._strict and shortened.lost_seconds):
+                    raise
+            self._spliced, self.lost_seconds = shortened
+            self.counts_anew = True
         self._spliced.seek(0)
         return _Opened(self._spliced)
 
@@ -252,8 +262,10 @@ class SoundFile(Reading):
             notes = ("truncated: the end is missing; how long it was cannot be told",)
         if notes and self._strict:
             raise truncated(path, "the end is missing")
-        if file.format in {"WAV", "WAVEX"} and (more := self._behind()):
-            notes = (f"{more} bytes follow the sound; its header may say too little",)
+        if self.understated is not None and self.understated.told_part < 1:
+            notes = (self._too_little(self.understated, rate),)
+        elif more := bytes_behind(path):
+            notes = (f"{more} bytes follow the sound and are left out; they are no chunk of it",)
         raw = file.format == "RAW"  # and its length a little too great
         if raw:
             notes = (f"no header; taken for {file.subtype} at {rate} Hz because of its name",)
@@ -293,8 +305,16 @@ class SoundFile(Reading):
             return float(samples / self.file.samplerate)
         return 0.0
 
-    def _behind(self) -> int:
-        return 0 if self.counts_anew else bytes_behind_wav(self._path)
+    def _too_little(self, found: Understated, rate: int) -> str:
+        """What is said of a header that tells of less sound than there is; raises if strict."""
+        seconds = self.file.frames / rate
+        told = f"{seconds * found.told_part:.2f} of {seconds:.2f} seconds"
+        if self._strict:
+            raise AudioError(
+                f"{self._path}: its header tells of {told} alone; copy it again, or save it as a "
+                "new file"
+            )
+        return f"its header tells of {told} alone; the sound is read to the end of the file"
 
     def _is_plain(self, size: int) -> bool:
         """Whether the number of samples follows from the number of bytes, and the last is there."""
