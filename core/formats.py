@@ -32,12 +32,29 @@ TRACK_SUFFIXES = (
 READABLE = (*FORMATS, *TRACK_SUFFIXES)
 """Suffixes that folders are searched for."""
 
+SPEAKERS_HOLDING = frozenset({"WAV", "RF64"})
+ORDINARY_SPEAKERS = {
+    3: {0x7},
+    4: {0x33},
+    5: {0x37, 0x607},
+    6: {0x3F, 0x60F},
+    7: {0x70F},
+    8: {0x63F},
+}
+"""Masks by number of channels: what FLAC files mean, which cannot say anything else."""
+
 LOSSLESS_SUFFIX = ".flac"
 
 DEFAULT_SUBTYPES = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
 """How samples are stored in the containers that hold no 16-bit samples."""
 
 BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+SAMPLE_BYTES = {
+    **{name: bits // 8 for name, bits in BITS.items()},
+    **{"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1},
+}
+"""Of the subtypes that are not packed."""
+
 UNLIMITED = frozenset({"FLOAT", "DOUBLE"})
 DEEP = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
 """Subtypes that are not to be cut to 16 bits when the new container cannot hold them."""
@@ -57,7 +74,8 @@ class AudioInfo:
     """What a sound file holds: length in samples, rate in Hz, how samples are stored.
 
     ``missing_seconds`` of its sound cannot be read, ``repaired_samples`` are no finite numbers and
-    are made up from their neighbours, and ``notes`` say what else there is to know.
+    are made up from their neighbours, and ``notes`` say what else there is to know. ``speakers`` is
+    the mask by which WAV files say which speaker each channel is for, if they do.
     """
 
     samples: int
@@ -68,6 +86,8 @@ class AudioInfo:
     missing_seconds: float = 0.0
     repaired_samples: int = 0
     notes: tuple[str, ...] = ()
+    speakers: int | None = None
+    is_ambisonic: bool = False
 
     @property
     def seconds(self) -> float:

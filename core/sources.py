@@ -18,10 +18,11 @@ from selfremaster.core.endings import (
     to_its_end,
 )
 from selfremaster.core.errors import AudioError
-from selfremaster.core.formats import BITS, FORMATS, AudioInfo
+from selfremaster.core.formats import FORMATS, SAMPLE_BYTES, AudioInfo
 from selfremaster.core.levels import HIGHEST_RATE, LOWEST_RATE
 from selfremaster.core.mpeg import stating_its_length
 from selfremaster.core.spliced import Spliced
+from selfremaster.core.stretches import stretch_of
 from selfremaster.core.writing import reason_of
 
 BLOCK_SAMPLES = 1 << 16
@@ -33,13 +34,6 @@ LONGEST_GAP_SECONDS, LONGEST_GAPS_SECONDS = 60, 600  # one, and all of a file
 MOST_GAP_VALUES = 1 << 25  # of all channels and gaps: damage may claim any length
 LONGEST_PADDING = 4096  # samples that fill the last block of ADPCM and its like
 PACKED = frozenset({"FLAC", "OGG", "MP3"})
-PLAIN_BYTES = {name: bits // 8 for name, bits in BITS.items()} | {
-    "FLOAT": 4,
-    "DOUBLE": 8,
-    "ULAW": 1,
-    "ALAW": 1,
-}
-
 _LENGTHS = re.compile(
     r"^\s*(data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
 )
@@ -281,7 +275,19 @@ class SoundFile(Reading):
         if samples <= 0:
             raise nothing_in(path)
         subtype, container = str(file.subtype), str(file.format)
-        return AudioInfo(samples, rate, int(file.channels), subtype, container, missing, 0, notes)
+        told = stretch_of(path)
+        return AudioInfo(
+            samples,
+            rate,
+            int(file.channels),
+            subtype,
+            container,
+            missing,
+            0,
+            notes,
+            told.mask if told else None,
+            told.is_ambisonic if told else False,
+        )
 
     def _cut_off(self) -> float:
         """How many seconds the header promises beyond the end; raises where it must not."""
@@ -296,7 +302,7 @@ class SoundFile(Reading):
         if self.file.format not in {"RF64", "W64"}:  # the others tell of the sound itself, too
             found.pop("riff", None)
         for declared, there in found.values():
-            plain = PLAIN_BYTES.get(self.file.subtype, 0) * self.file.channels
+            plain = SAMPLE_BYTES.get(self.file.subtype, 0) * self.file.channels
             samples = (
                 (declared - there) / plain
                 if plain
@@ -319,7 +325,7 @@ class SoundFile(Reading):
     def _is_plain(self, size: int) -> bool:
         """Whether the number of samples follows from the number of bytes, and the last is there."""
         file = self.file
-        stored = PLAIN_BYTES.get(file.subtype)
+        stored = SAMPLE_BYTES.get(file.subtype)
         if stored is None or file.format in PACKED:
             return False
         if not 0 < file.frames * file.channels * stored <= size:

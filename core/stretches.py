@@ -16,6 +16,7 @@ CHUNK_HEADS = {"AIFF": struct.Struct(">4sI"), "CAF": struct.Struct(">4sq")}
 RIFF_HEAD = struct.Struct("<4sI")
 EXTENSIBLE, EXTENSIBLE_BYTES = 0xFFFE, 40
 MASK_AT = 20  # in a format that is extensible
+AMBISONIC = bytes.fromhex("2107d3118644c8c1ca000000")  # the end of what names such a format
 TAG_HEADS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 BLOCK_BYTES = 1 << 20
 
@@ -38,6 +39,7 @@ class Stretch(NamedTuple):
     frame: int  # of all channels; 0 where that is not told
     mask: int | None = None  # which speakers the channels are for
     mask_at: int = 0
+    is_ambisonic: bool = False
     open_head: bytes = b""  # of a kind of file that can leave the length open
 
     @property
@@ -61,6 +63,19 @@ def stretch_of(path: Path) -> Stretch | None:
         except (struct.error, OverflowError):  # chunks that are too short for what they hold
             return None
     return found if found is not None and found.start <= MOST_HEAD_BYTES else None
+
+
+def put_speakers(path: Path, mask: int, is_ambisonic: bool) -> None:
+    """Say in a WAV file which speakers its channels are for, where it has a place for that."""
+    there = stretch_of(path)
+    if there is None or not there.mask_at:
+        return
+    with path.open("r+b") as file:
+        file.seek(there.mask_at)
+        file.write(struct.pack("<I", mask))
+        if is_ambisonic:
+            file.seek(there.mask_at + EXTENSIBLE_BYTES - MASK_AT - len(AMBISONIC))
+            file.write(AMBISONIC)
 
 
 def unexplained(path: Path, kind: Kind, end: int, is_odd: bool) -> tuple[int, int]:
@@ -126,7 +141,7 @@ def _wav(file: BinaryIO, head: bytes, size: int) -> Stretch | None:
     if head[8:] != b"WAVE":
         return None
     kind: Kind = "RF64" if head[:4] == b"RF64" else "RIFF"
-    frame, mask, mask_at, long_at, long = 0, None, 0, 0, 0
+    frame, mask, mask_at, ambisonic, long_at, long = 0, None, 0, False, 0, 0
     for name, start, length in _chunks(file, kind, 12):
         file.seek(start)
         if name == b"ds64":
@@ -137,11 +152,12 @@ def _wav(file: BinaryIO, head: bytes, size: int) -> Stretch | None:
             if tag == EXTENSIBLE and len(told) == EXTENSIBLE_BYTES:
                 mask_at = start + MASK_AT
                 (mask,) = struct.unpack_from("<I", told, MASK_AT)
+                ambisonic = told.endswith(AMBISONIC)
         elif name == b"data":
             is_long = kind == "RF64" and length == OPEN_32
             there = long if is_long else _told(length)
             length_at = long_at if is_long else start - 4
-            return Stretch(kind, size, start, there, length_at, frame, mask, mask_at)
+            return Stretch(kind, size, start, there, length_at, frame, mask, mask_at, ambisonic)
     return None
 
 
