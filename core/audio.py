@@ -30,7 +30,8 @@ from selfremaster.core.levels import (
     rms_db,
 )
 from selfremaster.core.mending import mended
-from selfremaster.core.sources import Block, SoundFile, Source, nothing_in, truncated
+from selfremaster.core.readings import Block
+from selfremaster.core.sources import SoundFile, Source, nothing_in, truncated
 from selfremaster.core.writing import check_place, write, write_blocks, writer
 
 __all__ = [

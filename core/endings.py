@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -11,6 +12,7 @@ from selfremaster.core.stretches import OPEN, OPEN_32, Stretch, stretch_of, unex
 
 OGG_TAIL_BYTES = 1 << 17  # two of the longest pages there are
 CAF_HEAD_BYTES = 1 << 20  # before the sound
+NIST_HEAD_BYTES = 1024
 TO_THE_END = -1  # a length that CAF allows for the last chunk
 CLUSTER_BYTES = 4096  # a recorder that died leaves as much, if not whole frames
 WRAP_BYTES = 1 << 32  # lengths of 32 bits begin at 0 again
@@ -24,6 +26,10 @@ KNOWN_CHUNKS = frozenset(
     }
 )
 """Of WAV, AIFF and CAF: what follows a sound by these names is no sound, however damaged."""
+
+
+_NIST_FRAMES = re.compile(rb"^sample_count -i (\d+)$", re.MULTILINE)
+_AVR_FRAMES = re.compile(r"^  Frames      : (\d+)$", re.MULTILINE)
 
 
 class Shortened(NamedTuple):
@@ -52,6 +58,20 @@ def ogg_has_its_end(path: Path) -> bool:
     segments = tail[place + 27 : place + 27 + tail[place + 26]]
     end = place + 27 + len(segments) + sum(segments)
     return len(segments) == tail[place + 26] and end <= len(tail) and bool(tail[place + 5] & 4)
+
+
+def promised_frames(path: Path, container: str, told: str) -> int:
+    """How many samples of each channel a file promises, where libsndfile takes what there is.
+
+    ``told`` is what it says of the header. 0 for other containers.
+    """
+    found: re.Match[bytes] | re.Match[str] | None = None
+    if container == "NIST":
+        with path.open("rb") as file:
+            found = _NIST_FRAMES.search(file.read(NIST_HEAD_BYTES))
+    elif container == "AVR":
+        found = _AVR_FRAMES.search(told)
+    return int(found.group(1)) if found else 0
 
 
 def caf_to_its_end(path: Path) -> Shortened | None:

@@ -9,6 +9,8 @@ from selfremaster.core.errors import AudioError
 
 FORMATS = {
     ".wav": "WAV",
+    ".wave": "WAV",
+    ".bwf": "WAV",
     ".flac": "FLAC",
     ".ogg": "OGG",
     ".oga": "OGG",
@@ -16,20 +18,27 @@ FORMATS = {
     ".mp3": "MP3",
     ".aiff": "AIFF",
     ".aif": "AIFF",
+    ".aifc": "AIFF",
     ".au": "AU",
+    ".snd": "AU",
     ".caf": "CAF",
     ".w64": "W64",
     ".rf64": "RF64",
 }
 """Containers by suffix, for reading and for writing."""
 
+READ_ALONE = (".8svx", ".avr", ".ircam", ".mp2", ".mpa", ".nist", ".sph", ".svx", ".voc")
+"""Of files that libsndfile reads, as which nothing is written."""
+
 TRACK_SUFFIXES = (
-    *(".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".awb", ".flv", ".m4a", ".m4b", ".m4v"),
-    *(".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".tta", ".webm", ".wma", ".wmv", ".wv"),
+    *(".3g2", ".3ga", ".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".awb", ".dv", ".eac3"),
+    *(".ec3", ".f4a", ".f4v", ".flv", ".m2t", ".m2ts", ".m4a", ".m4b", ".m4r", ".m4v", ".mka"),
+    *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ogx", ".qt"),
+    *(".ra", ".rm", ".ts", ".tta", ".vob", ".weba", ".webm", ".wma", ".wmv", ".wv"),
 )
 """Of files whose sound tracks PyAV reads; nothing is written as they are."""
 
-READABLE = (*FORMATS, *TRACK_SUFFIXES)
+READABLE = (*FORMATS, *READ_ALONE, *TRACK_SUFFIXES)
 """Suffixes that folders are searched for."""
 
 SPEAKERS_HOLDING = frozenset({"WAV", "RF64"})

@@ -88,7 +88,7 @@ def append_chunks(path: Path, tags: Tags) -> None:
 
 
 def _track_texts(path: Path) -> Mapping[str, str]:
-    from selfremaster.core.containers import OPTIONS  # which imports what writes tags
+    from selfremaster.core.decoding import OPTIONS  # which imports what writes tags
 
     try:
         with require("av", "codecs").open(str(path), options=OPTIONS) as container:
