@@ -86,6 +86,7 @@ class Decoding:
         if self._stream.codec_context.name in WMA:  # it leaves out more than some encoders need
             self._stream.codec_context.flags2 |= SKIP_MANUAL
         self._tracks = len(streams)
+        self._has_pictures = any(map(_is_film, self._container.streams.video))
         self.container_name = str(self._container.format.name).split(",")[0]
 
     def close(self) -> None:
@@ -127,9 +128,7 @@ class Decoding:
         if self._late_seconds:
             late = f"the sound begins {self._late_seconds:.2f} s after the film"
             filled = self._late_seconds <= LONGEST_GAP_SECONDS
-            told.append(
-                f"{late}; {'there is silence' if filled else 'no silence stands for'} before"
-            )
+            told.append(f"{late}; {'silence fills that' if filled else 'that is left out'}")
         return tuple(told)
 
     def delay(self) -> Delay:
@@ -137,19 +136,12 @@ class Decoding:
 
         The time stamps of films do: whoever made them saw to it that pictures and sound agree.
         """
-        has_stamps = self._has_pictures() and self.container_name != "avi"
+        has_stamps = self._has_pictures and self.container_name != "avi"
         if self._tells_delay or has_stamps or self._first_packet is None:
             return NO_DELAY
         codec = self._stream.codec_context
         return delay_of(
             str(codec.name), self._first_packet, self._first_samples, int(codec.delay or 0)
-        )
-
-    def _has_pictures(self) -> bool:
-        """Whether there is a film, which the cover of a record is not."""
-        return any(
-            not int(getattr(stream, "disposition", 0)) & ATTACHED_PICTURE
-            for stream in self._container.streams.video
         )
 
     def subtype(self) -> str:
@@ -270,6 +262,11 @@ class Decoding:
             return 0.0
         begins = self._container.start_time
         return sound if begins is None else float(begins / self._av.time_base)
+
+
+def _is_film(stream: Any) -> bool:
+    """Whether a stream has pictures in time, which the cover of a record is not."""
+    return not int(getattr(stream, "disposition", 0)) & ATTACHED_PICTURE
 
 
 def _block(frame: Any) -> Block:

@@ -29,12 +29,12 @@ NO_DELAY = Delay(0)
 
 
 def delay_of(codec: str, packet: bytes, frame_samples: int, codec_delay: int) -> Delay:
-    """The delay of a sound track whose container tells nothing of it.
+    r"""The delay of a sound track whose container tells nothing of it.
 
     ``packet`` is the beginning of the first one, ``frame_samples`` what its frame holds, and
     ``codec_delay`` what FFmpeg says of the decoder.
 
-    >>> delay_of("ac3", b"", 1536, 0).samples, delay_of("mp3float", b"\\xff\\xfd", 1152, 0).samples
+    >>> delay_of("ac3", b"", 1536, 0).samples, delay_of("mp3float", b"\xff\xfd", 1152, 0).samples
     (256, 481)
     """
     if codec in NONE or codec.startswith("pcm_"):

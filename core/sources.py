@@ -10,7 +10,7 @@ import soundfile
 from selfremaster.core.delays import delay_of_file
 from selfremaster.core.endings import Understated, bytes_behind, ogg_has_its_end, promised_frames
 from selfremaster.core.errors import AudioError
-from selfremaster.core.formats import FORMATS, READ_ALONE, SAMPLE_BYTES, AudioInfo
+from selfremaster.core.formats import FORMATS, SAMPLE_BYTES, AudioInfo
 from selfremaster.core.levels import HIGHEST_RATE, LOWEST_RATE
 from selfremaster.core.readings import BLOCK_SAMPLES, PACKED, Block, Reading
 from selfremaster.core.stretches import stretch_of
@@ -54,9 +54,7 @@ def not_audio(path: Path, reason: str) -> AudioError:
     words = " ".join(reason.split()) or "no reason given"
     if words.startswith("File does not exist"):  # what libsndfile says of a tag without an end
         words = "its beginning leads beyond its end"
-    readable = (
-        f"{', '.join((*FORMATS, *READ_ALONE))} and sound tracks such as .m4a, .mp4, .wma and .mkv"
-    )
+    readable = f"{', '.join(FORMATS)} and sound tracks such as .m4a, .mp4, .wma and .mkv"
     return AudioError(f"{path}: not audio, or damaged ({words}); readable are {readable}")
 
 
