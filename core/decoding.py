@@ -243,12 +243,12 @@ class Decoding:
 
     def _late(self, start: float | None) -> int:
         """How many samples after the film the sound begins; what is lost there is none of it."""
-        own = self._stream.start_time
-        begins = start if own is None else float(own * self._stream.time_base)
+        begins = start
+        if self._just_lost and self._stream.start_time is not None:
+            begins = float(self._stream.start_time * self._stream.time_base)
+            self._next_seconds = begins
         if begins is None:
             return 0
-        if self._just_lost:
-            self._next_seconds = begins
         late = begins - self._film_begins(begins)
         if late <= LOST_JITTER_SECONDS:
             return 0
