@@ -8,7 +8,12 @@ from pathlib import Path
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError, ComponentError, PeakError
 from selfremaster.core.files import nearest_folder
-from selfremaster.core.formats import AudioInfo
+from selfremaster.core.formats import (
+    FORMATS,
+    ORDINARY_SPEAKERS,
+    SPEAKERS_HOLDING,
+    AudioInfo,
+)
 from selfremaster.core.jobs import Job
 from selfremaster.core.metering import PEAK_LIMIT
 from selfremaster.core.streaming import Altered, Resampled, Sound
@@ -33,6 +38,15 @@ def folder_for(recording: Sound, job: Job) -> Path | None:
     if recording.samples * recording.channels <= MOST_VALUES_HELD:
         return None
     return nearest_folder(job.target.parent)
+
+
+def check_result(
+    job: Job, like: AudioInfo, channels: int, sample_rate: int | None, subtype: str | None
+) -> None:
+    """Raise `AudioError` where the result could not be written, before anything is restored."""
+    rate = sample_rate or like.sample_rate
+    samples = audio.resampled_length(like.samples, like.sample_rate, rate)
+    audio.check_place(job.target, channels, samples, rate, like, subtype)
 
 
 def keep(
@@ -63,10 +77,24 @@ def keep(
             tags,
         )
 
+    lost = _lost_speakers(job, like, sound.channels)
     try:
         put(sound)
     except PeakError:
         gain = PEAK_LIMIT / max(float(block.abs().max()) for block in sound.blocks())
         put(Altered(sound, lambda block: block * gain, sound.channels))
-        return (f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit",)
-    return ()
+        told = f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit"
+        return (*lost, told)
+    return lost
+
+
+def _lost_speakers(job: Job, like: AudioInfo, channels: int) -> tuple[str, ...]:
+    """What is said where the result cannot tell which speaker each of its channels is for."""
+    container = FORMATS.get(job.target.suffix.lower())
+    if not like.speakers or channels != like.channels or container in SPEAKERS_HOLDING:
+        return ()
+    if channels < 3 or like.speakers in ORDINARY_SPEAKERS.get(channels, ()):
+        return ()
+    return (
+        f"its speaker layout, {like.speakers:#x}, is not kept: {container} has no place for it",
+    )

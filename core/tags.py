@@ -200,7 +200,7 @@ def _words(names: Iterable[bytes]) -> tuple[str, ...]:
 
 
 def _track_texts(path: Path) -> Mapping[str, str]:
-    from selfremaster.core.containers import OPTIONS  # which imports what writes tags
+    from selfremaster.core.decoding import OPTIONS  # which imports what writes tags
 
     try:
         with require("av", "codecs").open(str(path), options=OPTIONS) as container:

@@ -1,5 +1,6 @@
 """Sound into files."""
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,13 +14,17 @@ from torch import Tensor
 
 from selfremaster.core.errors import AudioError, PeakError
 from selfremaster.core.files import write_atomically
-from selfremaster.core.formats import BITS, UNLIMITED, AudioInfo, storage
+from selfremaster.core.formats import BITS, SAMPLE_BYTES, UNLIMITED, AudioInfo, storage
+from selfremaster.core.stretches import put_speakers
 from selfremaster.core.tags import Tags, append_chunks, write_texts
 
 PathLike = str | os.PathLike[str]
 
 BLOCK_SAMPLES = 1 << 16
-BYTES_PER_WAV = 2**32 - 2**16
+MOST_BYTES = 2**32 - 2**16  # of sound where lengths have 32 bits
+NO_LONGER = frozenset({"AIFF", "AU"})  # WAV has RF64 for what is longer
+FLAC_CHANNELS, FLAC_RATE_HZ = 8, 655_350
+VORBIS_CHANNELS, VORBIS_RATE_HZ = 255, 200_000
 
 
 def write(
@@ -70,11 +75,14 @@ def write_blocks(
         for block in blocks:
             yield _checked(place, block, stored, done)
             done += block.shape[1]
+            if done > samples:
+                break
         if done != samples:
             raise AudioError(f"{path}: {done} samples came of {samples}; nothing is written")
 
     with write_atomically(path) as temporary:
         _put(temporary, place, checked(), sample_rate, channels, container, stored, tags)
+        _put_speakers(temporary, channels, like)
 
 
 def writer(
@@ -94,8 +102,30 @@ def writer(
         starts = range(0, sound.shape[1], BLOCK_SAMPLES)
         blocks = (sound[:, start : start + BLOCK_SAMPLES] for start in starts)
         _put(temporary, place, blocks, sample_rate, len(sound), container, stored)
+        _put_speakers(temporary, len(sound), like)
 
     return put
+
+
+def check_place(
+    path: PathLike,
+    channels: int,
+    samples: int,
+    sample_rate: int,
+    like: AudioInfo | None = None,
+    subtype: str | None = None,
+) -> None:
+    """Raise `AudioError` as `write` would for such a sound, before there is one."""
+    place = Path(path)
+    container, stored = _storage(place, channels * samples, like, subtype)
+    _check_vorbis(place, channels, sample_rate, stored)
+    try:
+        with soundfile.SoundFile(
+            io.BytesIO(), "w", sample_rate, channels, stored, format=container
+        ) as file:
+            file.write(np.zeros((1, channels), np.float32))  # some encoders begin no sooner
+    except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
+        raise _refusal(place, channels, sample_rate, container, stored, error) from None
 
 
 def _storage(
@@ -103,7 +133,13 @@ def _storage(
 ) -> tuple[str, str]:
     """Container and subtype for so many samples of all channels together."""
     container, stored = storage(place, like, subtype)
-    if container == "WAV" and values * max(BITS.get(stored, 32) // 8, 1) > BYTES_PER_WAV:
+    size = values * SAMPLE_BYTES.get(stored, 1)
+    if size > MOST_BYTES and container in NO_LONGER:
+        raise AudioError(
+            f"{place}: the sound has {size / 2**30:.1f} GiB and {container} holds no more than 4; "
+            "take .wav, .flac or .caf"
+        )
+    if container == "WAV" and size > MOST_BYTES and soundfile.check_format("RF64", stored):
         container = "RF64"
     elif container == "WAV" and like is not None and like.format in {"WAVEX", "RF64"}:
         container = like.format
@@ -121,6 +157,7 @@ def _put(
     tags: Tags | None = None,
 ) -> None:
     told = tags or Tags()
+    _check_vorbis(place, channels, sample_rate, stored)
     name: Any = os.fsencode(temporary)
     try:
         file = soundfile.SoundFile(name, "w", sample_rate, channels, stored, format=container)
@@ -131,10 +168,33 @@ def _put(
         append_chunks(temporary, told)
     except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
         _try_the_disk(temporary)
-        what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
-        raise AudioError(
-            f"{place}: {what} cannot be written ({reason_of(error)}); take .wav or .flac"
-        ) from None
+        raise _refusal(place, channels, sample_rate, container, stored, error) from None
+
+
+def _check_vorbis(place: Path, channels: int, sample_rate: int, stored: str) -> None:
+    """Raise `AudioError` for what the library would not refuse, but end the process at."""
+    if stored == "VORBIS" and not (channels <= VORBIS_CHANNELS and sample_rate <= VORBIS_RATE_HZ):
+        most = f"{VORBIS_CHANNELS} channels and a sample rate of {VORBIS_RATE_HZ} Hz at most"
+        raise _refusal(place, channels, sample_rate, "OGG", stored, ValueError(most))
+
+
+def _put_speakers(temporary: Path, channels: int, like: AudioInfo | None) -> None:
+    if like is not None and like.speakers is not None and like.channels == channels:
+        put_speakers(temporary, like.speakers, like.is_ambisonic)
+
+
+def _refusal(
+    place: Path, channels: int, sample_rate: int, container: str, stored: str, error: Exception
+) -> AudioError:
+    """What is said of a sound that a kind of file cannot hold, and which can."""
+    others = [".wav"]
+    if channels <= FLAC_CHANNELS and sample_rate <= FLAC_RATE_HZ:
+        others.append(".flac")
+    others = [suffix for suffix in others if suffix != place.suffix.lower()] or [".caf"]
+    rate = "another rate, or " if "sample rate" in reason_of(error) else ""
+    what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
+    advice = f"take {rate}{' or '.join(others)}"
+    return AudioError(f"{place}: {what} cannot be written ({reason_of(error)}); {advice}")
 
 
 def _try_the_disk(temporary: Path) -> None:

@@ -31,7 +31,7 @@ REPAIRED = {
 SOUND_ODD = {"opposed.wav", "loud.wav", "square.wav", "clipped.wav"}
 """Restored with a word on their channels or their level."""
 
-NOTHING_MISSING = {"short-data.wav", "bare.au", "languages.mov"}
+NOTHING_MISSING = {"trailer.wav", "bare.au", "languages.mov"}
 """Restored with a warning, with --strict, too."""
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
