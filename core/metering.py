@@ -9,12 +9,13 @@ from torch import Tensor
 
 from selfremaster.core.loudness import LoudnessMeter, channel_weights, gain_to, gated, standing_out
 from selfremaster.core.peaks import UNHEARD, PeakMeter
+from selfremaster.core.phases import PhaseMeter
 
 PEAK_LIMIT = 0.999
 
 
 class LevelMeter:
-    """Loudness, root mean square and peaks of a sound that comes in blocks.
+    """Loudness, root mean square, peaks and phase of a sound that comes in blocks.
 
     ``apart`` tells the channels' loudness one by one, otherwise they are heard together. The true
     peak is the highest point between samples, too, as `PeakMeter` has it.
@@ -34,7 +35,7 @@ class LevelMeter:
         self._peaks = PeakMeter(channels)
         self._meters = [LoudnessMeter(sample_rate) for _ in range(channels if apart else 1)]
         self._energy = torch.zeros(channels, dtype=torch.float64)
-        self._product = 0.0  # of the first two channels
+        self.phase = PhaseMeter(sample_rate)
 
     def add(self, block: Tensor) -> None:
         """Hear the next block, (channels, samples)."""
@@ -44,10 +45,8 @@ class LevelMeter:
         for meter, row in zip(self._meters, rows, strict=True):
             meter.add(row)
         self.samples += block.shape[1]
-        exact = block.double()
-        self._energy += exact.square().sum(dim=1)
-        if len(block) == 2:
-            self._product += float((exact[0] * exact[1]).sum())
+        self._energy += block.double().square().sum(dim=1)
+        self.phase.add(block)
         self.peak = max(self.peak, float(block.abs().max()))
         self._peaks.add(block)
 
@@ -84,13 +83,6 @@ class LevelMeter:
         """Integrated loudness of all channels together."""
         return gated(self.whole_powers())
 
-    @property
-    def correlation(self) -> float:
-        """Of two channels: 1 for the same, -1 for anti-phase; NaN for silence and other numbers."""
-        if len(self._energy) != 2 or not self._energy.all():
-            return math.nan
-        return self._product / math.sqrt(float(self._energy.prod()))
-
 
 def gains_between(
     before: LevelMeter, after: LevelMeter, wanted_lufs: float | None = None
@@ -105,9 +97,7 @@ def gains_between(
     themselves; the second number is how much softer, in dB, the sound must be for that.
     """
     gains = torch.ones(len(after.rms), dtype=torch.float64)
-    pairs = zip(
-        before.rms.tolist(), after.rms.tolist(), before.powers, after.powers, strict=True
-    )
+    pairs = zip(before.rms.tolist(), after.rms.tolist(), before.powers, after.powers, strict=True)
     for place, (wanted, own, kept, made) in enumerate(pairs):
         if wanted <= UNHEARD:
             gains[place] = 0
@@ -123,7 +113,7 @@ def gains_between(
     is_beyond = wanted_lufs is None and before.peak > 1
     limit = max(PEAK_LIMIT, before.true_peak if is_beyond else 0.0)
     fitting = min(limit / highest, 1.0) if highest > 0 else 1.0
-    return (gains * fitting).float()[:, None], -20 * math.log10(fitting)
+    return (gains * fitting).float()[:, None], 20 * math.log10(1 / fitting)
 
 
 def _gain_between(kept: NDArray[np.float64], made: NDArray[np.float64]) -> float | None:
