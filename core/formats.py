@@ -39,6 +39,9 @@ DEFAULT_SUBTYPES = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
 
 BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 UNLIMITED = frozenset({"FLOAT", "DOUBLE"})
+FINER = frozenset({"PCM_32", "DOUBLE"})
+"""Subtypes whose samples float32 rounds."""
+
 DEEP = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
 """Subtypes that are not to be cut to 16 bits when the new container cannot hold them."""
 

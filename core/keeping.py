@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selfremaster.core import audio
+from selfremaster.core.copying import Unrounded
 from selfremaster.core.errors import AudioError, ComponentError, PeakError
 from selfremaster.core.files import nearest_folder
 from selfremaster.core.formats import AudioInfo
 from selfremaster.core.jobs import Job
 from selfremaster.core.metering import PEAK_LIMIT
-from selfremaster.core.streaming import Altered, Resampled, Sound
+from selfremaster.core.streaming import Altered, Filed, Resampled, Sound
 from selfremaster.core.tags import read_tags
 
 MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
@@ -45,9 +46,12 @@ def keep(
     """Write a result as its recording was kept, at another rate or as other samples if wanted.
 
     A sound that goes beyond full scale where the file cannot, as one from MP3 may, is made softer;
-    gives what is to be known of that. Raises `AudioError` as `audio.write` does.
+    gives what is to be known of that. The recording itself is written to its last bit.
+    Raises `AudioError` as `audio.write` does.
     """
     tags = read_tags(job.source)
+    if isinstance(sound, Filed):
+        sound = Unrounded(sound)
     if sample_rate is not None and sample_rate != sound.sample_rate:
         sound, tags = Resampled(sound, sample_rate), tags.at_another_rate()
 

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from selfremaster.core.errors import AudioError, PeakError
 from selfremaster.core.files import write_atomically
-from selfremaster.core.formats import BITS, UNLIMITED, AudioInfo, storage
+from selfremaster.core.formats import BITS, FINER, UNLIMITED, AudioInfo, storage
+from selfremaster.core.remedies import MOST_OF_OGG, remedy_for
 from selfremaster.core.tags import Tags, append_chunks, write_texts
 
 PathLike = str | os.PathLike[str]
+Samples = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 BLOCK_SAMPLES = 1 << 16
 BYTES_PER_WAV = 2**32 - 2**16
@@ -65,7 +67,7 @@ def write_blocks(
     place = Path(path)
     container, stored = _storage(place, channels * samples, like, subtype)
 
-    def checked() -> Iterator[npt.NDArray[np.float32]]:
+    def checked() -> Iterator[Samples]:
         done = 0
         for block in blocks:
             yield _checked(place, block, stored, done)
@@ -113,7 +115,7 @@ def _storage(
 def _put(
     temporary: Path,
     place: Path,
-    blocks: Iterable[npt.NDArray[np.float32]],
+    blocks: Iterable[Samples],
     sample_rate: int,
     channels: int,
     container: str,
@@ -121,6 +123,9 @@ def _put(
     tags: Tags | None = None,
 ) -> None:
     told = tags or Tags()
+    if container == "OGG" and channels > MOST_OF_OGG:
+        advice = remedy_for(place, stored, channels, sample_rate)
+        raise AudioError(f"{place}: {channels} channels; OGG holds {MOST_OF_OGG}; {advice}")
     name: Any = os.fsencode(temporary)
     try:
         file = soundfile.SoundFile(name, "w", sample_rate, channels, stored, format=container)
@@ -132,8 +137,9 @@ def _put(
     except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
         _try_the_disk(temporary)
         what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
+        advice = remedy_for(place, stored, channels, sample_rate)
         raise AudioError(
-            f"{place}: {what} cannot be written ({reason_of(error)}); take .wav or .flac"
+            f"{place}: {what} cannot be written ({reason_of(error)}); {advice}"
         ) from None
 
 
@@ -149,11 +155,13 @@ def reason_of(error: Exception) -> str:
     return text or "no reason given"
 
 
-def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> npt.NDArray[np.float32]:
+def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> Samples:
     if wave.ndim not in {1, 2} or wave.numel() == 0:
         shape = tuple(wave.shape)
         raise AudioError(f"{place}: a wave is (samples,) or (channels, samples), not {shape}")
-    sound: npt.NDArray[np.float32] = np.atleast_2d(wave.detach().float().cpu().numpy())
+    exact = stored in FINER and wave.dtype == torch.float64
+    held = wave.detach() if exact else wave.detach().float()
+    sound: Samples = np.atleast_2d(held.cpu().numpy())
     if not np.isfinite(sound).all():
         position = before + int(np.argwhere(~np.isfinite(sound))[0, 1])
         raise AudioError(f"{place}: sample {position} is not a finite number; nothing is written")
@@ -166,7 +174,7 @@ def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> npt.NDA
     return sound
 
 
-def _stored(block: npt.NDArray[np.float32], subtype: str) -> npt.NDArray[Any]:
+def _stored(block: Samples, subtype: str) -> npt.NDArray[Any]:
     """Samples as libsndfile takes them: whole numbers in the upper bits, or parts of full scale."""
     if subtype in UNLIMITED:
         return block
