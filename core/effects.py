@@ -15,6 +15,7 @@ from selfremaster.core.chunks import stream_in_chunks
 from selfremaster.core.levels import check_rates, peak_gain, resampled_length
 from selfremaster.core.memory import give_back
 from selfremaster.core.metering import LevelMeter, gains_between
+from selfremaster.core.phases import PhaseMeter
 from selfremaster.core.streaming import (
     Altered,
     Resampled,
@@ -35,7 +36,6 @@ MOST_GRIDS = 4  # that a grid of whole hops may be wide
 SILENCE = 1e-6  # of the peak: quieter than half a step of 16 bits at -26 dB of full scale
 SILENCE_SECONDS = 0.01
 MANY_SAMPLES = 1 << 18  # of a piece: with less, little memory comes and goes
-ANTI_PHASE = -0.5
 
 
 class Frame(NamedTuple):
@@ -51,7 +51,8 @@ class Sent(NamedTuple):
     """A sound that came back, and what the one that was sent was like."""
 
     sound: Sound
-    before: LevelMeter
+    before: LevelMeter  # of what was mixed down, where it was
+    phase: PhaseMeter  # before that
     softer_db: float  # than the one that was sent, where its peaks would not have fitted
 
 
@@ -107,13 +108,11 @@ def sent_through(
     """
     check_rates(sound.sample_rate, frame.sample_rate)
     apart = channels == "independent"
+    mixed_from: PhaseMeter | None = None
     if channels == "mono" and sound.channels > 1:
-        sound = mixed_down(sound)
+        sound, mixed_from = mixed_down(sound)
     before = LevelMeter(sound.sample_rate, sound.channels, apart)
     gain = peak_gain(_peak_of(sound, frame.sample_rate, before), frame.peak_db)
-    if not Resampled(sound, frame.sample_rate).samples:  # a sample or two at a high rate
-        yield Sent(sound, before, 0.0)
-        return
     loudest = 10 ** (frame.peak_db / 20)
 
     def work(piece: Tensor) -> Tensor:
@@ -135,7 +134,7 @@ def sent_through(
             pairs = side_by_side(sound, result.sound)
             blended = blend_blocks(pairs, strength, sound.sample_rate)
             result = _levelled(blended, mixed, before, wanted_lufs)
-        yield result
+        yield result if mixed_from is None else result._replace(phase=mixed_from)
 
 
 def pieces_of(hop_samples: int) -> tuple[int, int]:
@@ -150,21 +149,21 @@ def pieces_of(hop_samples: int) -> tuple[int, int]:
     return max(PIECE_GRIDS * GRID_SAMPLES // grid, 1) * grid, grid
 
 
-def mixed_down(sound: Sound) -> Sound:
+def mixed_down(sound: Sound) -> tuple[Sound, PhaseMeter]:
     """The mean of all channels of a sound; of two in anti-phase half their difference.
 
     >>> from selfremaster.core.streaming import Held
     >>> wave = torch.tensor([[1.0, -1.0], [-0.5, 0.5]])
-    >>> [block.tolist() for block in mixed_down(Held(wave, 8000)).blocks()]
+    >>> [block.tolist() for block in mixed_down(Held(wave, 8000))[0].blocks()]
     [[[0.75, -0.75]]]
     """
-    meter = LevelMeter(sound.sample_rate, sound.channels)
-    for block in sound.blocks():
+    meter = PhaseMeter(sound.sample_rate)
+    for block in sound.blocks() if sound.channels == 2 else ():
         meter.add(block)
     signs = torch.ones(sound.channels, 1)
-    if meter.correlation < ANTI_PHASE:
+    if meter.is_anti_phase:
         signs[1] = -1
-    return Altered(sound, lambda block: (signs * block).mean(dim=0, keepdim=True), 1)
+    return Altered(sound, lambda block: (signs * block).mean(dim=0, keepdim=True), 1), meter
 
 
 def _peak_of(sound: Sound, sample_rate: int, meter: LevelMeter) -> float:
@@ -198,7 +197,8 @@ def _levelled(
         kept.add(block)
         after.add(block)
     gains, softer_db = gains_between(before, after, wanted_lufs)
-    return Sent(Altered(kept, lambda block: block * gains, kept.channels), before, softer_db)
+    levelled = Altered(kept, lambda block: block * gains, kept.channels)
+    return Sent(levelled, before, before.phase, softer_db)
 
 
 def _same_way_up(sound: Sound, effect: Sound) -> Sound:

@@ -65,6 +65,9 @@ SAMPLE_BYTES = {
 """Of the subtypes that are not packed."""
 
 UNLIMITED = frozenset({"FLOAT", "DOUBLE"})
+FINER = frozenset({"PCM_32", "DOUBLE"})
+"""Subtypes whose samples float32 rounds."""
+
 DEEP = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
 """Subtypes that are not to be cut to 16 bits when the new container cannot hold them."""
 

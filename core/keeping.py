@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selfremaster.core import audio
+from selfremaster.core.copying import Unrounded
 from selfremaster.core.errors import AudioError, ComponentError, PeakError
 from selfremaster.core.files import nearest_folder
 from selfremaster.core.formats import (
@@ -16,9 +17,10 @@ from selfremaster.core.formats import (
 )
 from selfremaster.core.jobs import Job
 from selfremaster.core.metering import PEAK_LIMIT
-from selfremaster.core.streaming import Altered, Resampled, Sound
+from selfremaster.core.streaming import Altered, Filed, Resampled, Sound
 from selfremaster.core.tags import read_tags
 
+MOST_NAMED = 6  # of the tags that are left out
 MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
 
 
@@ -59,14 +61,18 @@ def keep(
     """Write a result as its recording was kept, at another rate or as other samples if wanted.
 
     A sound that goes beyond full scale where the file cannot, as one from MP3 may, is made softer;
-    gives what is to be known of that. Raises `AudioError` as `audio.write` does.
+    gives what is to be known of that. The recording itself is written to its last bit.
+    Raises `AudioError` as `audio.write` does.
     """
     tags = read_tags(job.source)
+    if isinstance(sound, Filed):
+        sound = Unrounded(sound)
     if sample_rate is not None and sample_rate != sound.sample_rate:
-        sound, tags = Resampled(sound, sample_rate), tags.at_another_rate()
+        tags = tags.at_another_rate(sound.sample_rate, sample_rate)
+        sound = Resampled(sound, sample_rate)
 
-    def put(given: Sound) -> None:
-        audio.write_blocks(
+    def put(given: Sound) -> tuple[str, ...]:
+        return audio.write_blocks(
             job.target,
             given.blocks(),
             given.sample_rate,
@@ -77,15 +83,25 @@ def keep(
             tags,
         )
 
-    lost = _lost_speakers(job, like, sound.channels)
+    told = _lost_speakers(job, like, sound.channels)
     try:
-        put(sound)
+        left = put(sound)
     except PeakError:
         gain = PEAK_LIMIT / max(float(block.abs().max()) for block in sound.blocks())
-        put(Altered(sound, lambda block: block * gain, sound.channels))
-        told = f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit"
-        return (*lost, told)
-    return lost
+        left = put(Altered(sound, lambda block: block * gain, sound.channels))
+        softer = f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit"
+        told = (*told, softer)
+    return (*told, *_left(job, left))
+
+
+def _left(job: Job, left: tuple[str, ...]) -> tuple[str, ...]:
+    """What is said of tags for which the result has no place."""
+    if not left:
+        return ()
+    shown = [" ".join(name.split()) for name in left[:MOST_NAMED]]
+    more = [f"and {len(left) - MOST_NAMED} others"] if len(left) > MOST_NAMED else []
+    container = FORMATS.get(job.target.suffix.lower())
+    return (f"not kept, {container} has no place for it: {', '.join([*shown, *more])}",)
 
 
 def _lost_speakers(job: Job, like: AudioInfo, channels: int) -> tuple[str, ...]:

@@ -1,6 +1,9 @@
 """Sampling rate and level of a wave."""
 
+import math
+
 import numpy as np
+import numpy.typing as npt
 import soxr
 import torch
 from torch import Tensor
@@ -13,12 +16,22 @@ SILENCE_DB = -120.0
 
 
 def resampled_length(samples: int, from_hz: int, to_hz: int) -> int:
-    """How many samples a wave has at another rate, to the nearest.
+    """How many samples a wave has at another rate, to the nearest, but one at least of any sound.
 
-    >>> resampled_length(3, 16000, 22050)
-    4
+    >>> resampled_length(3, 16000, 22050), resampled_length(3, 192000, 8000)
+    (4, 1)
     """
-    return (2 * samples * to_hz + from_hz) // (2 * from_hz)
+    return max((2 * samples * to_hz + from_hz) // (2 * from_hz), min(samples, 1))
+
+
+def long_enough(rows: npt.NDArray[np.float32], from_hz: int, to_hz: int) -> npt.NDArray[np.float32]:
+    """A whole sound, (samples, channels), with silence behind it where soxr would give no sample.
+
+    >>> long_enough(np.ones((3, 1), np.float32), 192000, 8000).shape
+    (24, 1)
+    """
+    least = math.ceil(from_hz / to_hz)
+    return np.pad(rows, ((0, max(least - len(rows), 0)), (0, 0)))
 
 
 def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
@@ -26,7 +39,7 @@ def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
 
     On the processor; the result is on the device of the wave.
 
-    Shape: (..., samples) -> (..., round(samples * to_hz / from_hz)), float32.
+    Shape: (..., samples) -> (..., round(samples * to_hz / from_hz), but 1 at least), float32.
     Raises `AudioError` for rates outside 1000 to 768000 Hz.
 
     >>> resample(torch.ones(1, 8), 8000, 8000).shape
@@ -40,7 +53,8 @@ def resample(wave: Tensor, from_hz: int, to_hz: int) -> Tensor:
     rows = wave.detach().float().cpu().reshape(-1, wave.shape[-1]).numpy()
     result = np.zeros((len(rows), length), np.float32)
     for row, target in zip(rows, result, strict=True):
-        sound = soxr.resample(row, from_hz, to_hz, quality="VHQ")[:length]
+        given = long_enough(row[:, None], from_hz, to_hz)[:, 0]
+        sound = soxr.resample(given, from_hz, to_hz, quality="VHQ")[:length]
         target[: len(sound)] = sound
     return torch.from_numpy(result).reshape(*wave.shape[:-1], length).to(wave.device)
 

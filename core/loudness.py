@@ -91,9 +91,59 @@ class LoudnessMeter:
 
     def integrated(self) -> float:
         """How loud all that was heard is, in LUFS; -inf for silence."""
+        return gated(self.powers)
+
+    @property
+    def powers(self) -> NDArray[np.float64]:
+        """The weighted power of each block; of a sound shorter than a block, of all of it."""
         if self._powers:
-            return _gated(np.concatenate(self._powers))
-        return _gated(np.array([self._waiting.mean()])) if len(self._waiting) else -math.inf
+            return np.concatenate(self._powers)
+        return np.array([self._waiting.mean()]) if len(self._waiting) else np.zeros(0)
+
+
+def gated(powers: NDArray[np.float64]) -> float:
+    """The mean of the blocks that both gates let through, in LUFS; -inf for silence."""
+    power = standing_out(powers[powers > _power(ABSOLUTE_GATE_LUFS)])
+    return _lufs(power) if power else -math.inf
+
+
+def standing_out(powers: NDArray[np.float64]) -> float:
+    """The mean power of the blocks that the relative gate alone lets through; 0 without any.
+
+    >>> standing_out(np.array([1.0, 1.0, 0.01]))
+    1.0
+    """
+    if not powers.any():
+        return 0.0
+    return float(powers[powers > powers.mean() * 10 ** (RELATIVE_GATE_LU / 10)].mean())
+
+
+def gain_to(powers: NDArray[np.float64], wanted_lufs: float, near: float = 1.0) -> float:
+    """The factor after which a sound of blocks of such powers has the loudness, 1 for silence.
+
+    Other blocks may pass the absolute gate after it than before: that is reckoned with. Where more
+    than one factor does, it is the nearest to ``near``. For any loudness above -70 LUFS there is
+    one: it rises with the factor but for steps down where a block comes in.
+
+    >>> round(gain_to(np.array([1.0, 0.5]), -3.691), 3)
+    0.816
+    """
+    loudest = np.sort(powers[powers > 0])[::-1]
+    if not len(loudest):
+        return 1.0
+    sums = np.cumsum(loudest)
+    counts = np.arange(1, len(loudest) + 1)
+    # of so many loudest blocks, those that stand out
+    threshold = sums / counts * 10 ** (RELATIVE_GATE_LU / 10)
+    out = np.minimum(np.searchsorted(-loudest, -threshold, side="left"), counts)
+    squares = _power(wanted_lufs) * out / sums[out - 1]
+    gate = _power(ABSOLUTE_GATE_LUFS)
+    is_let_in = squares * loudest > gate
+    is_all = squares * np.append(loudest[1:], 0.0) <= gate
+    found = np.sqrt(squares[is_let_in & is_all])
+    if not len(found):  # no louder than the gate
+        return near
+    return float(found[np.abs(np.log(found / near)).argmin()])
 
 
 def loudness_gain(wave: Tensor, sample_rate: int, target_lufs: float) -> float:
@@ -176,14 +226,6 @@ def _means(
     sums = np.concatenate([[0.0], np.cumsum(powers)])
     means: NDArray[np.float64] = (sums[starts + block] - sums[starts]) / block
     return means
-
-
-def _gated(powers: NDArray[np.float64]) -> float:
-    """The mean of the blocks that both gates let through, in LUFS."""
-    heard = powers[powers > _power(ABSOLUTE_GATE_LUFS)]
-    if not len(heard):
-        return -math.inf
-    return _lufs(float(heard[heard > heard.mean() * 10 ** (RELATIVE_GATE_LU / 10)].mean()))
 
 
 def _lufs(power: float) -> float:

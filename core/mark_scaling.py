@@ -25,8 +25,9 @@ Scaling = Callable[[int], int]
 def at_another_rate(piece: Piece, from_hz: int, to_hz: int) -> Piece | None:
     """The chunk with its places where they are at the other rate; nothing where that cannot be.
 
-    >>> at_another_rate((b"MARK", struct.pack(">HHI2s", 1, 1, 100, b"\\x01a")), 8000, 16000)
-    (b'MARK', b'\\x00\\x01\\x00\\x01\\x00\\x00\\x00\\xc8\\x01a')
+    >>> marks = struct.pack(">HHIBc", 1, 7, 100, 1, b"a")  # one, whose number is 7
+    >>> struct.unpack(">HHIBc", at_another_rate((b"MARK", marks), 8000, 16000)[1])
+    (1, 7, 200, 1, b'a')
     """
 
     def scaled(place: int) -> int:

@@ -14,9 +14,10 @@ from selfremaster.core import audio, guards, jobs, transferring
 from selfremaster.core.content import Second, content_of
 from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
 from selfremaster.core.diaries import tell_length
-from selfremaster.core.effects import ANTI_PHASE, Channels
+from selfremaster.core.effects import Channels
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.files import real_path, write_atomically
+from selfremaster.core.findings import findings
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
@@ -29,7 +30,6 @@ from selfremaster.core.streaming import Filed, Sound, beginning
 
 PICTURE_SUFFIX = ".png"
 LONGEST_PICTURE_SECONDS = 60.0
-LEAST_TOLD_DB = 0.1
 
 
 @dataclass(frozen=True)
@@ -211,15 +211,7 @@ def _restored(
         wanted_lufs=form.wanted_lufs,
         folder=folder_for(recording, job),
     ) as sent:
-        notes = []
-        if sent.softer_db > LEAST_TOLD_DB:
-            notes.append(f"{sent.softer_db:.1f} dB softer than asked for, so that its peaks fit")
-        if sent.before.correlation < ANTI_PHASE:
-            notes.append(
-                f"its channels are in anti-phase (correlation {sent.before.correlation:.2f}) and "
-                "all but vanish in mono; --channels mono turns one over"
-            )
-        yield sent.sound, tuple(notes)
+        yield sent.sound, tuple(findings(sent, form.channels, form.wanted_lufs))
 
 
 class _Heard(NamedTuple):

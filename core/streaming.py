@@ -15,7 +15,7 @@ from torch import Tensor
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
 from selfremaster.core.files import OUT_OF_SPACE, cannot_write
-from selfremaster.core.levels import check_rates, resampled_length
+from selfremaster.core.levels import check_rates, long_enough, resampled_length
 
 BLOCK_SAMPLES = 1 << 16
 
@@ -234,6 +234,8 @@ def resample_blocks(
     stream: soxr.ResampleStream | None = None
     for block, last in _with_last(blocks):
         rows = np.ascontiguousarray(block.float().numpy().T)
+        if stream is None and last:
+            rows = long_enough(rows, from_hz, to_hz)
         if stream is None:
             stream = soxr.ResampleStream(
                 from_hz, to_hz, rows.shape[1], dtype="float32", quality="VHQ"

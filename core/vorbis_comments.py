@@ -73,8 +73,8 @@ def comment_of_texts(texts: Mapping[str, str]) -> bytes:
     entries = [f"{name.upper()}={text}".encode("utf-8", "replace") for name, text in texts.items()]
     vendor = b"selfremaster"
     packed = (struct.pack("<I", len(entry)) + entry for entry in entries)
-    return struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", len(entries)) + b"".join(
-        packed
+    return (
+        struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", len(entries)) + b"".join(packed)
     )
 
 

@@ -14,17 +14,18 @@ from torch import Tensor
 
 from selfremaster.core.errors import AudioError, PeakError
 from selfremaster.core.files import write_atomically
-from selfremaster.core.formats import BITS, SAMPLE_BYTES, UNLIMITED, AudioInfo, storage
+from selfremaster.core.formats import BITS, FINER, SAMPLE_BYTES, UNLIMITED, AudioInfo, storage
+from selfremaster.core.remedies import MOST_OF_OGG, remedy_for
 from selfremaster.core.stretches import put_speakers
-from selfremaster.core.tags import Tags, append_chunks, write_texts
+from selfremaster.core.tags import Tags, left_out, put_pieces, read_tags, write_texts
 
 PathLike = str | os.PathLike[str]
+Samples = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 BLOCK_SAMPLES = 1 << 16
 MOST_BYTES = 2**32 - 2**16  # of sound where lengths have 32 bits
 NO_LONGER = frozenset({"AIFF", "AU"})  # WAV has RF64 for what is longer
-FLAC_CHANNELS, FLAC_RATE_HZ = 8, 655_350
-VORBIS_CHANNELS, VORBIS_RATE_HZ = 255, 200_000
+VORBIS_RATE_HZ = 200_000  # that libsndfile does not break down at
 
 
 def write(
@@ -59,18 +60,19 @@ def write_blocks(
     like: AudioInfo | None = None,
     subtype: str | None = None,
     tags: Tags | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Put a sound that comes in blocks into a file, as `write` does.
 
     ``samples`` are how many there are of each channel. What is wrong with a block is found when it
-    comes; then no file is there. ``tags`` are written as far as the container has them.
+    comes; then no file is there. ``tags`` are written as far as the container has a place for them;
+    what is left out is given, in words.
 
     Shape: blocks (channels, samples), full scale = 1. Raises `AudioError` as `write` does.
     """
     place = Path(path)
     container, stored = _storage(place, channels * samples, like, subtype)
 
-    def checked() -> Iterator[npt.NDArray[np.float32]]:
+    def checked() -> Iterator[Samples]:
         done = 0
         for block in blocks:
             yield _checked(place, block, stored, done)
@@ -83,6 +85,7 @@ def write_blocks(
     with write_atomically(path) as temporary:
         _put(temporary, place, checked(), sample_rate, channels, container, stored, tags)
         _put_speakers(temporary, channels, like)
+        return () if tags is None else left_out(tags, read_tags(temporary))
 
 
 def writer(
@@ -149,7 +152,7 @@ def _storage(
 def _put(
     temporary: Path,
     place: Path,
-    blocks: Iterable[npt.NDArray[np.float32]],
+    blocks: Iterable[Samples],
     sample_rate: int,
     channels: int,
     container: str,
@@ -165,7 +168,7 @@ def _put(
             write_texts(file, told)
             for block in blocks:
                 file.write(_stored(block.T, stored))
-        append_chunks(temporary, told)
+        put_pieces(temporary, container, told)
     except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
         _try_the_disk(temporary)
         raise _refusal(place, channels, sample_rate, container, stored, error) from None
@@ -173,8 +176,8 @@ def _put(
 
 def _check_vorbis(place: Path, channels: int, sample_rate: int, stored: str) -> None:
     """Raise `AudioError` for what the library would not refuse, but end the process at."""
-    if stored == "VORBIS" and not (channels <= VORBIS_CHANNELS and sample_rate <= VORBIS_RATE_HZ):
-        most = f"{VORBIS_CHANNELS} channels and a sample rate of {VORBIS_RATE_HZ} Hz at most"
+    if stored == "VORBIS" and not (channels <= MOST_OF_OGG and sample_rate <= VORBIS_RATE_HZ):
+        most = f"{MOST_OF_OGG} channels and a sample rate of {VORBIS_RATE_HZ} Hz at most"
         raise _refusal(place, channels, sample_rate, "OGG", stored, ValueError(most))
 
 
@@ -187,13 +190,8 @@ def _refusal(
     place: Path, channels: int, sample_rate: int, container: str, stored: str, error: Exception
 ) -> AudioError:
     """What is said of a sound that a kind of file cannot hold, and which can."""
-    others = [".wav"]
-    if channels <= FLAC_CHANNELS and sample_rate <= FLAC_RATE_HZ:
-        others.append(".flac")
-    others = [suffix for suffix in others if suffix != place.suffix.lower()] or [".caf"]
-    rate = "another rate, or " if "sample rate" in reason_of(error) else ""
     what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
-    advice = f"take {rate}{' or '.join(others)}"
+    advice = remedy_for(place, stored, channels, sample_rate)
     return AudioError(f"{place}: {what} cannot be written ({reason_of(error)}); {advice}")
 
 
@@ -209,11 +207,13 @@ def reason_of(error: Exception) -> str:
     return text or "no reason given"
 
 
-def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> npt.NDArray[np.float32]:
+def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> Samples:
     if wave.ndim not in {1, 2} or wave.numel() == 0:
         shape = tuple(wave.shape)
         raise AudioError(f"{place}: a wave is (samples,) or (channels, samples), not {shape}")
-    sound: npt.NDArray[np.float32] = np.atleast_2d(wave.detach().float().cpu().numpy())
+    exact = stored in FINER and wave.dtype == torch.float64
+    held = wave.detach() if exact else wave.detach().float()
+    sound: Samples = np.atleast_2d(held.cpu().numpy())
     if not np.isfinite(sound).all():
         position = before + int(np.argwhere(~np.isfinite(sound))[0, 1])
         raise AudioError(f"{place}: sample {position} is not a finite number; nothing is written")
@@ -226,7 +226,7 @@ def _checked(place: Path, wave: Tensor, stored: str, before: int = 0) -> npt.NDA
     return sound
 
 
-def _stored(block: npt.NDArray[np.float32], subtype: str) -> npt.NDArray[Any]:
+def _stored(block: Samples, subtype: str) -> npt.NDArray[Any]:
     """Samples as libsndfile takes them: whole numbers in the upper bits, or parts of full scale."""
     if subtype in UNLIMITED:
         return block
