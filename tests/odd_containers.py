@@ -82,6 +82,15 @@ def cut_track(kind: str) -> bytes:
 EXACT = ("m4a", "mp4", "alac.m4a", "mov", "3gp", "float.mkv", "webm", "avi", "wv", "tta")
 """Kinds whose decoded length is that of what was encoded, as their headers tell of padding."""
 
+LIKELY = ("aac", "aac.ts", "f4v", "flv", "mp3.avi", "wma", "wma1.wma")
+"""Kinds that do not tell how much their encoders delay, which is likely, but not sure."""
+
+LIKELY_NAMES = {
+    f"track-{number}.{kind.rpartition('.')[2]}"
+    for number, kind in enumerate(RECIPES)
+    if kind in LIKELY
+}
+
 TELLING = ("m4a", "mov", "mka", "webm", "wma", "avi", "flv", "tta")
 """Kinds that tell how long they are before the sound, so that a part of them can be read."""
 
@@ -92,6 +101,8 @@ CONTAINERS = (
             f"track-{number}.{kind.rpartition('.')[2]}",
             f"{recipe.codec} in {recipe.container}",
             partial(track, kind),
+            WARNED if kind in LIKELY else RESTORED,
+            "as most encoders need" if kind in LIKELY else "",
             samples=SECONDS * recipe.rate_hz if kind in EXACT else 0,
         )
         for number, (kind, recipe) in enumerate(RECIPES.items())
