@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,27 +11,13 @@ from scipy.ndimage import maximum_filter1d
 from torch import Tensor
 
 from selfremaster.core import guards
-from selfremaster.core.bandwidths import bandwidth_hz
+from selfremaster.core.content_pairs import TINY, Cells, Pair, Powers, pair_of
 from selfremaster.core.errors import AudioError
 from selfremaster.core.interfaces import Metric
-from selfremaster.core.voicing import (
-    Array,
-    Grid,
-    Voice,
-    frame_powers,
-    grid_of,
-    hear_voice,
-    noise_floor,
-)
+from selfremaster.core.streaming import Held, Sound, side_by_side, stretches
+from selfremaster.core.voicing import Array, grid_of
 
-Powers = NDArray[np.float32]
-Cells = NDArray[np.bool_]
-
-PIECE_SECONDS = 30.0
-FROM_HZ, AGREEMENT_TO_HZ = 112.0, 4500.0  # lower edges of thirds of an octave
 SEGMENT_FRAMES, STEP_FRAMES = 24, 6  # 384 ms, four times as often
-ABOVE_NOISE = 4.0  # times the noise, 6 dB: here the input can be trusted
-TINY = 1e-10  # power: what is as good as nothing, -100 dBFS
 LEAST_BANDS, LEAST_FRAMES = 3, 4  # that stand above the noise, to compare a segment
 LEAST_HEARD = 0.08  # of the cells of a second, to compare it
 ALLOWED = 4.0  # times what the input has, 6 dB: no invention yet
@@ -75,18 +59,6 @@ class Second:
     why: tuple[str, ...] = ()
 
 
-class _Pair(NamedTuple):
-    """A recording and its restored version, in thirds of an octave."""
-
-    before: Powers  # (frames, bands)
-    after: Powers
-    said: Powers  # magnitudes without noise, in the bands of agreement
-    spoken: Powers
-    trusted: Cells  # where the recording stands above its noise and below its cut-off
-    voice: Voice
-    voice_after: Voice
-
-
 def measure_content(
     recording: Tensor, restored: Tensor, sample_rate: int, metrics: Sequence[Metric] = ()
 ) -> list[Second]:
@@ -115,21 +87,33 @@ def measure_content(
     Shape: (samples,) or (channels, samples) both, channels are mixed; rate in Hz.
     Raises `AudioError` for lengths that differ and for an empty wave.
     """
-    before, after = _mono(recording), _mono(restored)
-    if len(before) != len(after) or not len(before):
+    before, after = (
+        Held((wave if wave.ndim > 1 else wave[None]).detach().cpu().float(), sample_rate)
+        for wave in (recording, restored)
+    )
+    return content_of(before, after, metrics)
+
+
+def content_of(before: Sound, after: Sound, metrics: Sequence[Metric] = ()) -> list[Second]:
+    """As `measure_content`, of sounds that need not be in memory: half a minute at a time.
+
+    Some 50 kB are kept of each second. Raises `AudioError` as `measure_content` does.
+    """
+    if before.samples != after.samples or not before.samples:
         raise AudioError(
-            f"content: {len(before)} samples before and {len(after)} after; give the same stretch, "
-            "before and after restoring"
+            f"content: {before.samples} samples before and {after.samples} after; give the same "
+            "stretch, before and after restoring"
         )
-    pair = _pair(before, after, sample_rate)
-    hop_seconds = grid_of(sample_rate).hop / sample_rate
-    seconds = math.ceil(len(before) / sample_rate)
+    rate = before.sample_rate
+    pair = pair_of(_both(before, after), before.samples, rate)
+    hop_seconds = grid_of(rate).hop / rate
+    seconds = math.ceil(before.samples / rate)
     numbers = {
         **_agreement(pair, seconds, hop_seconds),
         **_invention(pair, seconds, hop_seconds),
         **_pitch(pair, seconds, hop_seconds),
     }
-    heard = _hear(metrics, before, after, sample_rate, seconds)
+    heard = _hear(metrics, before, after, seconds)
     loud = _by_second(pair.after.sum(axis=1), seconds, hop_seconds).max()
     told = []
     for second in range(seconds):
@@ -139,12 +123,10 @@ def measure_content(
     return told
 
 
-def _mono(wave: Tensor) -> Powers:
-    sound = wave.detach().cpu().float()
-    if sound.ndim == 2:
-        sound = sound[0] if len(sound) == 1 else sound.mean(dim=0)
-    mixed: Powers = sound.numpy()
-    return mixed
+def _both(before: Sound, after: Sound) -> Iterator[Tensor]:
+    """Both sounds side by side, the channels of each mixed, (2, samples)."""
+    for old, new in side_by_side(before, after):
+        yield torch.stack([old.mean(dim=0), new.mean(dim=0)])
 
 
 def _why(numbers: Mapping[str, float], loud: float) -> tuple[str, ...]:
@@ -158,74 +140,7 @@ def _why(numbers: Mapping[str, float], loud: float) -> tuple[str, ...]:
     return tuple(words for words, given in reasons if given)
 
 
-def _pair(before: Powers, after: Powers, sample_rate: int) -> _Pair:
-    """Both sounds in bands, half a minute at a time."""
-    grid = grid_of(sample_rate)
-    low_hz, shares = _thirds(grid)
-    compared = low_hz < AGREEMENT_TO_HZ
-    frames = -(-len(before) // grid.hop)
-    at_once = round(PIECE_SECONDS * sample_rate / grid.hop)
-    pieces, cutoffs = [], []
-    # a short rest goes with the piece before it: it could not tell its own noise from speech
-    starts = [*range(0, max(frames - at_once // 3, 1), at_once), frames]
-    for first, end in pairwise(starts):
-        count = end - first
-        stretch = slice(first * grid.hop, (first + count - 1) * grid.hop + grid.size)
-        heard, floor, voice = _listen(before[stretch], sample_rate, count, shares)
-        made, rest, voice_after = _listen(after[stretch], sample_rate, count, shares)
-        said, spoken = (
-            np.sqrt(np.clip(bands - noise, 0, None))[:, compared]
-            for bands, noise in ((heard, floor), (made, rest))
-        )
-        trusted = (heard > ABOVE_NOISE * floor) & (heard > TINY)
-        pieces.append(_Pair(heard, made, said, spoken, trusted, voice, voice_after))
-        cutoffs.append(bandwidth_hz(torch.from_numpy(before[stretch]), sample_rate))
-    ends = np.nanmedian(cutoffs) if not np.isnan(cutoffs).all() else 0.0
-    whole = _joined(pieces)
-    return whole._replace(trusted=whole.trusted & (low_hz * 2 ** (1 / 6) < ends))
-
-
-def _listen(
-    wave: Powers, sample_rate: int, frames: int, shares: Powers
-) -> tuple[Powers, Powers, Voice]:
-    """The power of each band, that of its steady noise, and the voice."""
-    powers = np.concatenate(list(frame_powers(wave, sample_rate)))[:frames]
-    floor = noise_floor(powers)
-    return (
-        powers @ shares,
-        (floor @ shares).astype(np.float32),
-        hear_voice(powers, floor, sample_rate),
-    )
-
-
-def _thirds(grid: Grid) -> tuple[Array, Powers]:
-    """The lower edges of thirds of an octave up to half the rate, and the bins of each."""
-    count = max(int(3 * math.log2(0.5 * grid.sample_rate / FROM_HZ)), 1)
-    low_hz = FROM_HZ * 2 ** (np.arange(count) / 3)
-    bins = np.arange(grid.points // 2 + 1) * grid.step_hz
-    inside = (bins[:, None] >= low_hz) & (bins[:, None] < low_hz * 2 ** (1 / 3))
-    return low_hz, inside.astype(np.float32)
-
-
-def _joined(pieces: Sequence[_Pair]) -> _Pair:
-    """One piece after another."""
-
-    def voice(voices: Sequence[Voice]) -> Voice:
-        return Voice(*(np.concatenate(parts) for parts in zip(*voices, strict=True)))
-
-    before, after, said, spoken, trusted, heard, made = zip(*pieces, strict=True)
-    return _Pair(
-        np.concatenate(before),
-        np.concatenate(after),
-        np.concatenate(said),
-        np.concatenate(spoken),
-        np.concatenate(trusted),
-        voice(heard),
-        voice(made),
-    )
-
-
-def _agreement(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
+def _agreement(pair: Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
     """How far both say the same, where the recording can be trusted."""
     trusted = pair.trusted[:, : pair.said.shape[1]]
     agreed, weights = np.zeros(seconds), np.zeros(seconds)
@@ -240,7 +155,7 @@ def _agreement(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array
     return {"heard_share": heard, "agreement": agreement}
 
 
-def _segments(pair: _Pair, trusted: Cells) -> Iterator[tuple[int, float, float]]:
+def _segments(pair: Pair, trusted: Cells) -> Iterator[tuple[int, float, float]]:
     """Where each segment begins, the mean correlation of its bands, and what that is worth."""
     for start in range(0, max(len(trusted) - SEGMENT_FRAMES, 0) + 1, STEP_FRAMES):
         here = slice(start, start + SEGMENT_FRAMES)
@@ -262,7 +177,7 @@ def _normal(magnitudes: Powers) -> Powers:
     return normal
 
 
-def _invention(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
+def _invention(pair: Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
     """The energy that the result has where the recording has none."""
     expected = _gains(pair) * (maximum_filter1d(pair.before, 3, axis=0) + TINY)
     excess = np.clip(pair.after - ALLOWED * expected, 0, None)
@@ -275,7 +190,7 @@ def _invention(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array
     return {"invented_dbfs": level, "invented_share": share}
 
 
-def _gains(pair: _Pair) -> Powers:
+def _gains(pair: Pair) -> Powers:
     """What became of each band in the mean: the level and the filters of a restoration.
 
     In a band that holds noise alone it is the gain that three quarters of the frames exceed, so
@@ -291,7 +206,7 @@ def _gains(pair: _Pair) -> Powers:
     return found
 
 
-def _pitch(pair: _Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
+def _pitch(pair: Pair, seconds: int, hop_seconds: float) -> dict[str, Array]:
     """Where the voice of one is none in the other, or another pitch."""
     voices = (pair.voice, pair.voice_after)
     sure, other = ((one.strength > VOICED) & (one.above > CLEAR) for one in voices)
@@ -318,15 +233,16 @@ def _by_second(values: NDArray[np.generic], seconds: int, hop_seconds: float) ->
 
 
 def _hear(
-    metrics: Sequence[Metric], before: Powers, after: Powers, sample_rate: int, seconds: int
+    metrics: Sequence[Metric], before: Sound, after: Sound, seconds: int
 ) -> list[dict[str, float]]:
     """What further listeners say of the piece that each second lies in."""
+    if not metrics:
+        return [{}] * seconds
     told: list[dict[str, float]] = []
-    for start in range(0, seconds, WINDOW_SECONDS):
-        stretch = slice(start * sample_rate, (start + WINDOW_SECONDS) * sample_rate)
-        clean, estimate = (torch.from_numpy(wave[stretch]) for wave in (before, after))
+    rate = before.sample_rate
+    for clean, estimate in stretches(_both(before, after), WINDOW_SECONDS * rate):
         numbers: dict[str, float] = {}
         for metric in metrics:
-            numbers |= guards.measured(metric, estimate, sample_rate, clean)
-        told += [numbers] * min(WINDOW_SECONDS, seconds - start)
+            numbers |= guards.measured(metric, estimate, rate, clean)
+        told += [numbers] * min(WINDOW_SECONDS, seconds - len(told))
     return told

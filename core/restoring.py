@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from selfremaster.core import audio, guards, jobs, transferring
-from selfremaster.core.content import Second, measure_content
+from selfremaster.core.content import Second, content_of
 from selfremaster.core.content_files import CONTENT_SUFFIX, write_content
 from selfremaster.core.diaries import tell_length
 from selfremaster.core.effects import ANTI_PHASE, Channels
@@ -115,7 +115,7 @@ def restore_files(
     what ``form`` says. ``references`` (source -> clean original) are what the metrics compare with.
     ``redegraded`` (source -> another target) is where the restored speech goes with its sound put
     back, that of the recording itself or of the profile; the metrics compare it with the recording.
-    With ``content``, any number of metrics, what `measure_content` tells is written beside each
+    With ``content``, any number of metrics, what `content_of` tells is written beside each
     result. Without metrics, content and redegraded sounds, memory does not grow with the length of
     a recording.
 
@@ -240,15 +240,15 @@ def _hear(
     restored: Sound,
     reference: Tensor | None,
 ) -> _Heard:
-    """Measure what is asked for; only then are whole sounds held in memory."""
-    explains = job.source in wanted.redegraded
-    if not (wanted.metrics or explains or wanted.content is not None):
-        return _Heard({}, {}, {}, None, ())
-    rate, metrics = recording.sample_rate, wanted.metrics
-    old, new = beginning(recording), beginning(restored)
+    """Measure what is asked for; for metrics and redegrading whole sounds are held in memory."""
     content: Sequence[Second] = ()
     if wanted.content is not None:
-        content = measure_content(old, new, rate, wanted.content)
+        content = content_of(recording, restored, wanted.content)
+    explains = job.source in wanted.redegraded
+    if not (wanted.metrics or explains):
+        return _Heard({}, {}, {}, None, content)
+    rate, metrics = recording.sample_rate, wanted.metrics
+    old, new = beginning(recording), beginning(restored)
     redegraded = model.redegrade(old, rate, wanted.profile) if explains else None
     if not metrics:
         return _Heard({}, {}, {}, redegraded, content)

@@ -1,5 +1,6 @@
 """What the networks of a model are run by: torch, torch compiled, or ONNX Runtime."""
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -195,6 +196,7 @@ def _by_onnx(model: Model, work: Work, silence: float) -> tuple[OnnxRunner, str]
 
 def _compiled(model: Model, work: Work, silence: float) -> tuple[CompiledRunner, str]:
     """A runner that has met two lengths, so that it takes any."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # tells of no CUDA
     runner = CompiledRunner(work.part)
     tried = model.inferring(runner)
     try:

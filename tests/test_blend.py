@@ -178,6 +178,18 @@ def test_what_stands_above_its_noise_may_be_raised_further(hiss: float, trusted:
     assert (share[:, 70][speaking].mean() > 0.8) == trusted
 
 
+def test_noise_and_level_are_those_around_and_none_further_away() -> None:
+    """What comes more than four seconds later changes nothing."""
+    clean, filling = noise(1, RATE_HZ * 8, seed=1), noise(1, RATE_HZ * 8, seed=2)
+    source = only(clean, 0, CUTOFF_HZ) + noise(1, RATE_HZ * 8, seed=3, level=3e-3)
+    changed, still = source.clone(), slice(0, RATE_HZ * 3)
+    changed[:, RATE_HZ * 7 :] *= 1e-3  # so soft that the hiss before seems to be no noise
+    waves = [blend()(MEL(clean), wave, filling) for wave in (source, changed)]
+    torch.testing.assert_close(waves[0][:, still], waves[1][:, still], rtol=0, atol=1e-6)
+    near = blend(around_seconds=20)(MEL(clean), changed, filling)
+    assert not torch.allclose(near[:, still], waves[1][:, still], atol=1e-4)
+
+
 @pytest.mark.parametrize("samples", [1000, 4000, 9000])
 def test_waves_of_another_length_are_fitted(samples: int) -> None:
     source = noise(1, 9000)

@@ -6,17 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from selfremaster.core import audio
+from selfremaster.core import audio, content_pairs
 from selfremaster.core.components import ComponentConfig
-from selfremaster.core.content import INVENTED, OTHER_PITCH, SAYS_OTHER, Second, measure_content
+from selfremaster.core.content import (
+    INVENTED,
+    OTHER_PITCH,
+    SAYS_OTHER,
+    Second,
+    content_of,
+    measure_content,
+)
 from selfremaster.core.content_files import write_content
 from selfremaster.core.errors import AudioError
 from selfremaster.core.interfaces import Metric
+from selfremaster.core.promises.inputs import noise
+from selfremaster.core.streaming import Spool
+from selfremaster.core.voicing import grid_of
 from selfremaster.registry.building import build
 from tests.cli import SPEECH
 
@@ -227,16 +236,27 @@ def test_further_listeners_have_columns_of_their_own(speech: Tensor, tmp_path: P
 def test_a_short_rest_is_heard_with_the_piece_before_it(
     seconds: float, lengths: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from selfremaster.core import content
-
     heard: list[int] = []
-    listen = content._listen
+    listen = content_pairs._listen
 
     def counted(wave: Any, rate: int, frames: int, shares: Any) -> Any:
         heard.append(frames)
         return listen(wave, rate, frames, shares)
 
-    monkeypatch.setattr(content, "_listen", counted)
-    wave = np.random.default_rng(0).standard_normal(round(seconds * 8000)).astype(np.float64)
-    content._pair(np.pad(wave, (0, 8000)), np.pad(wave, (0, 8000)), 8000)
-    assert len(heard[::2]) == len(lengths)
+    monkeypatch.setattr(content_pairs, "_listen", counted)
+    wave = noise(1, round(seconds * 8000))
+    measure_content(wave, wave, 8000)
+    hop = grid_of(8000).hop
+    assert [frames * hop / 8000 for frames in heard[::2]] == pytest.approx(lengths, abs=0.02)
+
+
+def test_blocks_of_any_lengths_tell_the_same(speech: Tensor) -> None:
+    """What comes in small blocks, in pieces of half a minute, is what comes at once."""
+    recording = torch.cat([speech, speech.flip(-1)] * 8, dim=-1)
+    restored = damaged(recording, "clip")
+    told = measure_content(recording, restored, RATE)
+    with Spool(RATE, 1) as before, Spool(RATE, 1) as after:
+        for sound, wave, length in ((before, recording, 1000), (after, restored, 77_777)):
+            for block in wave.split(length, dim=-1):
+                sound.add(block)
+        assert str(content_of(before, after)) == str(told)  # NaN is told alike, too

@@ -53,21 +53,33 @@ def send(wave: Tensor, sample_rate: int = RATE, **settings: object) -> Tensor:
         return torch.cat([*sent.sound.blocks()], dim=1)
 
 
-@pytest.mark.parametrize("resynthesise", [False, True])
+@pytest.mark.parametrize(
+    ("resynthesise", "softer", "noisier"),
+    [(False, 1.0, 0.0), (True, 1.0, 0.0), (False, 0.05, 0.0), (False, 1.0, 0.03)],
+)
 def test_pieces_give_what_the_whole_wave_gives(
-    default: Model, resynthesise: bool, monkeypatch: pytest.MonkeyPatch
+    default: Model,
+    resynthesise: bool,
+    softer: float,
+    noisier: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = default
     if resynthesise:
         model.output = None
     wave = speech_like(RATE * 16, sample_rate=RATE)
     wave[:, ::RATE] = 0
+    wave[:, : RATE * 8] *= softer
+    wave[:, RATE * 8 :] += noisier * noise(1, RATE * 8)
     whole = model.restore(wave, RATE)
     monkeypatch.setattr(effects, "PIECE_GRIDS", 1)
     monkeypatch.setattr(effects, "GRID_SAMPLES", 2**16)
     pieces = model.restore(wave, RATE)
     assert not torch.equal(pieces, whole)
-    error = (pieces - whole).square().mean() / whole.square().mean()
+    error = (pieces - whole).square() / whole.square().mean()
+    assert 10 * float(error.mean().log10()) < -80
+    soft = slice(0, RATE * 7)
+    error = (pieces - whole)[:, soft].square().mean() / whole[:, soft].square().mean()
     assert 10 * float(error.log10()) < -60
 
 

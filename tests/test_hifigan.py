@@ -199,6 +199,39 @@ def test_later_frames_sound_the_same_later() -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("settings", [{}, {"block": 2}, {"lag_samples": 3}])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_long_features_are_spoken_in_pieces_to_the_same_numbers(
+    settings: dict[str, Any], batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocoder = tiny(**settings)
+    features = some_features(4 * 4 * vocoder.reach_frames + 7, batch=batch)
+    whole = vocoder(features)
+    spoken: list[int] = []
+    at_once = vocoder.spoken
+    monkeypatch.setattr(
+        vocoder, "spoken", lambda some: spoken.append(some.shape[-1]) or at_once(some)
+    )
+    monkeypatch.setattr("selfremaster.plugins.vocoders.hifigan.PIECE_SAMPLES", 1)
+    torch.testing.assert_close(vocoder(features), whole, rtol=0, atol=1e-6)
+    assert len(spoken) == 5
+    assert max(spoken) == 6 * vocoder.reach_frames
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("settings", [{}, {"block": 2}])
+def test_no_sound_hangs_on_frames_beyond_its_reach(settings: dict[str, Any]) -> None:
+    vocoder = tiny(**settings)
+    reach, hop = vocoder.reach_frames, vocoder.hop_samples
+    features = some_features(4 * reach)
+    changed = features.clone()
+    changed[..., 2 * reach :] += 1
+    moved = (vocoder.spoken(features) - vocoder.spoken(changed)).abs()[0].nonzero().min()
+    assert reach * hop <= int(moved) < 2 * reach * hop
+    assert int(moved) < (reach + 4) * hop  # and it is no wider than it has to be
+
+
+@torch.no_grad()
 def test_a_lag_is_cut_off_and_the_length_kept() -> None:
     features = some_features(7)
     prompt, lagging = tiny(), tiny(lag_samples=3)

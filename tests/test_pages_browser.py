@@ -60,8 +60,10 @@ def brought(driver: "WebDriver", place: int, *paths: Path) -> None:
     """Hand files to one of the fields of the page, and wait until they are there."""
     field = driver.find_elements("css selector", "input[type=file]")[place]
     field.send_keys("\n".join(map(str, paths)))
+    beginnings = [path.stem.lstrip("<").partition("=")[0] for path in paths]  # the rest is cleaned
     until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until and any(path.stem not in driver.page_source for path in paths):
+    while any(beginning not in driver.page_source for beginning in beginnings):
+        assert time.monotonic() < until, beginnings
         time.sleep(0.2)
     time.sleep(1)  # the page enables its button a moment after it shows the name
 

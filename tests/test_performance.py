@@ -124,6 +124,8 @@ def test_modules_are_timed_as_they_are_exported(monkeypatch: pytest.MonkeyPatch)
 def test_the_command_is_measured_on_files(tmp_path: Path) -> None:
     source = archives.write_speech(tmp_path / "a.wav", 4.5)
     assert audio.inspect(source).seconds == pytest.approx(4.5)
+    wide = audio.inspect(archives.write_speech(tmp_path / "c.wav", 9.25, 48000, 2))
+    assert (wide.seconds, wide.sample_rate, wide.channels) == (9.25, 48000, 2)
     model = archives.write_small(tmp_path / "small.safetensors")
     taken = archives.restored(source, tmp_path / "b.wav", "--model", str(model))
     assert audio.inspect(tmp_path / "b.wav").seconds == pytest.approx(4.5)

@@ -1,5 +1,6 @@
 """Networks that others than torch run: the same numbers, graphs that are kept, and what is said."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,32 @@ def test_the_command_says_what_runs(bundle: Path, cache: Path, tmp_path: Path) -
     assert "runtime onnx" in done.err
     by_torch, by_onnx = (audio.read(tmp_path / f"{one}.wav")[0] for one in ("torch", "onnx"))
     torch.testing.assert_close(by_onnx, by_torch, rtol=0, atol=1e-3)
+
+
+def test_compiled_networks_give_the_numbers_of_torch(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By torch's own backend, which is quick; a compiler of C++ would take a minute."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    by_torch, compiled = sr.load(bundle), sr.load(bundle)
+    told = compiled.run_by("compile")
+    assert "the analysis module UNet2d (compiled)" in told
+    for samples in (RATE, 5000):
+        wave = speech_like(samples)
+        expected, found = by_torch.restore(wave, RATE), compiled.restore(wave, RATE)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    assert "torch" in compiled.run_by("torch")
+    assert torch.equal(compiled.restore(wave, RATE), by_torch.restore(wave, RATE))
+
+
+def test_what_cannot_be_compiled_is_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **settings: object) -> None:
+        raise RuntimeError("no compiler was found\nand much else")
+
+    monkeypatch.setattr(torch, "compile", lambda module, **settings: refuse)
+    words = "runtime compile: the analysis module UNet2d: no compiler was found; .*--runtime torch"
+    with pytest.raises(ComponentError, match=words):
+        sr.load(bundle).run_by("compile")
 
 
 def test_other_runtimes_are_refused(bundle: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from selfremaster.benchmarks.performance import (
     training,
     vocoders,
 )
-from selfremaster.benchmarks.performance.comparing import Options, Section
+from selfremaster.benchmarks.performance.comparing import LongFile, Options, Section
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.files import write_atomically
 
@@ -45,7 +45,7 @@ SECTIONS: Mapping[str, Callable[[Options], Section]] = {
 QUICK = Options(
     lengths=(1.0,),
     restored=0.5,
-    file_minutes=(0.05,),
+    files=(LongFile(0.05), LongFile(0.05, 48000, 2)),
     batch=(2, 1.0),
     seconds=0.2,
     repeats=1,
@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     add("--output", required=True, type=Path, help="the report (.md)")
     add("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     add("--lengths", nargs="+", type=float, help="of recordings to restore, seconds")
-    add("--minutes", nargs="+", type=float, help="of files that the command restores")
+    add("--minutes", nargs="+", type=float, help="of files (mono) that the command restores")
     add("--batch", nargs=2, type=float, metavar=("FILES", "SECONDS"), help="restored at once")
     add("--seconds", type=float, help="of sound that vocoders speak")
     add("--repeats", type=int, help="how often each is timed, at least")
@@ -96,7 +96,7 @@ def options_of(given: argparse.Namespace) -> Options:
     return Options(
         lengths=tuple(given.lengths or usual.lengths),
         restored=usual.restored,
-        file_minutes=tuple(given.minutes or usual.file_minutes),
+        files=tuple(map(LongFile, given.minutes)) if given.minutes else usual.files,
         batch=(round(given.batch[0]), given.batch[1]) if given.batch else usual.batch,
         seconds=given.seconds or usual.seconds,
         repeats=given.repeats or usual.repeats,

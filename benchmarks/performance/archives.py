@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from selfremaster.benchmarks.performance.comparing import Options, Section, ratio
 from selfremaster.benchmarks.performance.sizes import SMALL, drawn
 from selfremaster.benchmarks.tables import MEBIBYTE, NOTHING, markdown
-from selfremaster.core import audio
 from selfremaster.core.bundles import write_bundle
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.experiments import Experiment
 from selfremaster.core.gallery import example_speech
+from selfremaster.core.levels import resample
+from selfremaster.core.writing import write_blocks
 from selfremaster.registry.assembling import resolve
 
 BUILTIN = "default"
@@ -40,7 +43,7 @@ def measure(options: Options) -> Section:
     files, seconds = options.batch
     about = (
         "`selfremaster restore` from its start to its end, one thread a process. Long files: the "
-        f"model `{BUILTIN}`, mono at 22,050 Hz. Many: {files} files of {seconds:g} s by the small "
+        f"model `{BUILTIN}`. Many: {files} files of {seconds:g} s by the small "
         "model with `hifigan:preset=v3`, whose weights are drawn. Memory is the most that its "
         "processes held, the libraries included."
     )
@@ -50,12 +53,13 @@ def measure(options: Options) -> Section:
 def long_files(folder: Path, options: Options) -> str:
     """The table of lengths."""
     rows = []
-    for minutes in options.file_minutes:
-        source = write_speech(folder / "long.wav", 60 * minutes)
+    for minutes, rate, channels in options.files:
+        source = write_speech(folder / "long.wav", 60 * minutes, rate, channels)
         taken = restored(source, folder / "long-restored.wav", "--model", BUILTIN)
         pace = f"{taken.seconds / (60 * minutes):.4f}"
-        rows.append([f"{minutes:g} min", f"{taken.seconds:.1f}", pace, _mebibytes(taken)])
-    return markdown(["length", "seconds", "real-time factor", "memory, MiB"], rows)
+        about = f"{minutes:g} min, {rate:,} Hz, " + ("mono" if channels == 1 else f"{channels} ch.")
+        rows.append([about, f"{taken.seconds:.1f}", pace, _mebibytes(taken)])
+    return markdown(["recording", "seconds", "real-time factor", "memory, MiB"], rows)
 
 
 def many_files(folder: Path, options: Options) -> str:
@@ -82,11 +86,18 @@ def many_files(folder: Path, options: Options) -> str:
     return markdown(heading, rows)
 
 
-def write_speech(path: Path, seconds: float) -> Path:
-    """A file of one sentence, over and over."""
+def write_speech(
+    path: Path, seconds: float, sample_rate: int | None = None, channels: int = 1
+) -> Path:
+    """A file of one sentence, over and over, each channel a little softer than the one before."""
     wave, rate = example_speech()
+    if sample_rate is not None:
+        wave, rate = resample(wave[None], rate, sample_rate)[0], sample_rate
+    sentence = torch.stack([wave * 0.9**channel for channel in range(channels)])
     samples = round(seconds * rate)
-    audio.write(path, wave.repeat(-(-samples // len(wave)))[None, :samples], rate)
+    starts = range(0, samples, sentence.shape[1])
+    blocks = (sentence[:, : samples - start] for start in starts)
+    write_blocks(path, blocks, rate, channels, samples)
     return path
 
 

@@ -12,13 +12,21 @@ from selfremaster.core.gallery import SPEECH
 HEADING = ("work", "ours", "reference", "times as fast")
 
 
+class LongFile(NamedTuple):
+    """A recording that the command is to restore."""
+
+    minutes: float
+    sample_rate: int = 22050
+    channels: int = 1
+
+
 @dataclass(frozen=True)
 class Options:
     """How long and how often everything is measured."""
 
     lengths: tuple[float, ...] = (10, 60)  # of what is restored, seconds
     restored: float = 4.0  # seconds that sizes and precisions are compared on
-    file_minutes: tuple[float, ...] = (10, 60)  # of files restored by the command
+    files: tuple[LongFile, ...] = (LongFile(10), LongFile(60), LongFile(180, 48000, 2))
     batch: tuple[int, float] = (16, 120.0)  # files restored by several processes, seconds of each
     seconds: float = 2.0  # of sound that vocoders speak
     repeats: int = 5

@@ -12,7 +12,9 @@ from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.core.signals import hann_window, istft
 from selfremaster.plugins.vocoders.mel_gains import DB, MelGains, check_wave
 
-LOUD_SHARE = 0.2  # of all bands and frames: where the speech is certainly heard
+LOUD_SHARE = 0.2  # of the bands of a frame: where speech is certainly heard
+LOUD_DB = 20  # below the loudest frame around: frames that certainly speak
+NOISE_SECONDS = 0.1  # over which levels are smoothed before the softest is taken for noise
 
 
 class BlendConfig(ComponentConfig):
@@ -29,10 +31,10 @@ class BlendConfig(ComponentConfig):
         float,
         Field(gt=0, le=200, description="how far above its noise a band is as good as free of it"),
     ] = 15.0
-    noise_share: Annotated[
+    around_seconds: Annotated[
         float,
-        Field(gt=0, lt=1, description="part of the frames, the quietest, that are taken for noise"),
-    ] = 0.05
+        Field(gt=0, le=60, description="how far around a frame its noise and level are heard, s"),
+    ] = 2.0
     fall_db: Annotated[
         float, Field(ge=0, le=200, description="most that a trusted band is lowered, dB")
     ] = 12.0
@@ -65,8 +67,11 @@ class Blend(Vocoder):
     taken from the filling, the wave that the model's own vocoder speaks from the same features; all
     else is the recording, with its phase. Either is brought to the loudness of the features first,
     as `input-phase` does. Between them is a crossover in time and frequency with weights of equal
-    power, whose level the features correct once more. The noise of a band is how loud its quietest
-    frames are.
+    power, whose level the features correct once more.
+
+    The noise of a band is how soft it becomes within two seconds before and after (minimum
+    statistics, Martin 2001), and what the features have in common with the recording is heard as
+    far around: noise and level may change, and a long recording comes out alike in pieces.
 
     A source or filling of another length than the features is cut, or padded with silence. The
     source's own features give the source back, whatever the filling.
@@ -131,29 +136,38 @@ class Blend(Vocoder):
         settings = self.config
         own = self.gains.log_mel(spectrum.abs())
         change = wanted - own
-        change_db = DB * (change - _overall(change, wanted))
-        above_db = DB * (own - _ranked(own, settings.noise_share))
+        frames_a_second = self.sample_rate / self.hop_samples
+        around = max(round(settings.around_seconds * frames_a_second), 1)
+        change_db = DB * (change - _overall(change, wanted, around))
+        noise = -_greatest(-_blurred(own, round(NOISE_SECONDS * frames_a_second / 2)), around)
+        above_db = DB * (own - noise)
         clean = _smooth_step(above_db / settings.noise_margin_db)
         rise_db = settings.noise_rise_db + clean * (settings.rise_db - settings.noise_rise_db)
         lost = _smooth_step((change_db - rise_db) / settings.fade_db)
         drowned = _smooth_step((-change_db - settings.fall_db) / settings.fade_db)
-        reach = round(settings.fade_seconds * self.sample_rate / self.hop_samples / 2)
+        reach = round(settings.fade_seconds * frames_a_second / 2)
         trust = _blurred(1 - torch.maximum(lost, drowned), reach)
         return _blurred(trust.mT, settings.fade_bands // 2).mT
 
 
-def _overall(change: Tensor, wanted: Tensor) -> Tensor:
-    """The change that the loudest speech has in common, which is of level alone, (batch, 1, 1)."""
-    flat, loudness = change.flatten(1), wanted.flatten(1)
-    loud = loudness >= _ranked(loudness, 1 - LOUD_SHARE)
-    found = torch.where(loud, flat, torch.nan).nanmedian(dim=-1).values
-    return found[:, None, None]
+def _overall(change: Tensor, wanted: Tensor, around: int) -> Tensor:
+    """The change that the loudest speech around has in common, which is of level alone.
+
+    Shape: (batch, bands, frames) -> (batch, 1, frames).
+    """
+    count = max(round(LOUD_SHARE * wanted.shape[1]), 1)
+    loudest, bands = wanted.topk(count, dim=1)
+    common = change.gather(1, bands).median(dim=1, keepdim=True).values
+    loudness = loudest[:, :1]
+    speaks = loudness >= _greatest(loudness, around) - LOUD_DB / DB
+    common = torch.where(speaks, common, torch.nan)
+    heard = functional.pad(common, (around, around), value=torch.nan)
+    return heard.unfold(-1, 2 * around + 1, 1).nanmedian(dim=-1).values
 
 
-def _ranked(values: Tensor, share: float) -> Tensor:
-    """The value that this share of all is not above, along the last axis, which is kept."""
-    place = 1 + round(share * (values.shape[-1] - 1))
-    return values.kthvalue(place, dim=-1, keepdim=True).values
+def _greatest(values: Tensor, around: int) -> Tensor:
+    """The greatest value so far around, along the last axis."""
+    return functional.max_pool1d(values, 2 * around + 1, stride=1, padding=around)
 
 
 def _smooth_step(place: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import torch
@@ -15,6 +16,7 @@ from selfremaster.plugins.vocoders.weight_norm import Convolution
 
 SLOPE = 0.1
 LAST_SLOPE = 0.01  # the published generator leaves the library's default before its last layer
+PIECE_SAMPLES = 1 << 17  # spoken at once, of all items: larger maps come and go by the page
 
 
 class HifiGanConfig(ComponentConfig):
@@ -209,6 +211,12 @@ class HifiGan(Vocoder):
         lag, samples = self.config.lag_samples, features.shape[-1] * self.hop_samples
         if lag:
             features = functional.pad(features, (0, 1), mode="replicate")
+        in_one = self.training or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        wave = self.spoken(features) if in_one else self._spoken_in_pieces(features)
+        return wave[:, lag : lag + samples]
+
+    def spoken(self, features: Tensor) -> Tensor:
+        """The wave of all frames at once, (batch, frames * hop_samples), without the lag."""
         rows = features[:, :, None].contiguous(memory_format=torch.channels_last)
         hidden = self.conv_pre(rows)
         parallel = len(self.config.block_kernels)
@@ -220,4 +228,34 @@ class HifiGan(Vocoder):
                 total = total + refine(hidden)
             hidden = total / parallel
         wave = torch.tanh(self.conv_post(functional.leaky_relu(hidden, LAST_SLOPE)))
-        return wave[:, 0, 0, lag : lag + samples]
+        return wave[:, 0, 0]
+
+    def _spoken_in_pieces(self, features: Tensor) -> Tensor:
+        """The same, some seconds at a time with all that they hang on: what is small is fast."""
+        frames, reach = features.shape[-1], self.reach_frames
+        piece = max(PIECE_SAMPLES // (self.hop_samples * len(features)), 4 * reach)
+        spoken = []
+        for start in range(0, frames, piece):
+            first, last = max(start - reach, 0), min(start + piece, frames)
+            wave = self.spoken(features[..., first : last + reach])
+            begins, ends = ((place - first) * self.hop_samples for place in (start, last))
+            spoken.append(wave[:, begins:ends])
+        return torch.cat(spoken, dim=-1)
+
+    @cached_property
+    def reach_frames(self) -> int:
+        """How many frames on either side the sound of a frame hangs on, at most."""
+        settings = self.config
+        second = int(settings.block == 1)  # such blocks have another convolution after each dilated
+        blocks = zip(settings.block_kernels, settings.block_dilations, strict=True)
+        widest = max(
+            (size // 2) * sum(dilation + second for dilation in dilations)
+            for size, dilations in blocks
+        )
+        reach, rate = 3.0, 1  # of the first convolution; samples that a frame has at a stage
+        stages = zip(settings.upsample_rates, settings.upsample_kernels, strict=True)
+        for upsample, kernel in stages:
+            reach += kernel / upsample / rate
+            rate *= upsample
+            reach += widest / rate
+        return math.ceil(reach + 3 / rate)
