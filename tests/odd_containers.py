@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.encoded import RECIPES, encode, encode_film
+from tests.encoded import RECIPES, Film, encode, encode_film, encode_late_film
 from tests.odd import NOT_AUDIO, REFUSED, RESTORED, WARNED, Odd, holding
 from tests.odd_bytes import SAMPLES, changed, cut, noise, sound, wav
 
@@ -30,6 +30,15 @@ def film() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "made")
         encode_film(path)
+        return path.read_bytes()
+
+
+def late_film() -> bytes:
+    """A film whose sound begins two seconds after its pictures."""
+    wave = np.ascontiguousarray(sound(SECONDS * 48000, 1, 48000).T)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "made")
+        encode_late_film(path, Film("mpeg4", "flac", "matroska"), wave, {"audio": 2.0})
         return path.read_bytes()
 
 
@@ -118,6 +127,14 @@ CONTAINERS = (
     odd("m4a.wav", "MP4 by the name of a WAV file", partial(track, "m4a"), samples=2 * 16000),
     odd("wav.m4a", "a WAV file by the name of MP4", wav, samples=SAMPLES),
     odd("languages.mov", "two sound tracks", lambda: track("mov", 1, 2), WARNED, "2 sound tracks"),
+    odd(
+        "late.mkv",
+        "sound that begins two seconds after its film",
+        late_film,
+        WARNED,
+        "the sound begins 2.00 s after the film; silence fills that",
+        4 * 48000,
+    ),
     odd("silent-film.mp4", "a film without sound", film, REFUSED, "no sound track"),
     odd("damaged.m4a", "damaged packets", lambda: damaged("m4a", 900), WARNED, "gaps in time"),
     odd("long.m4a", "a length of two days", lambda: lying(2**32 - 9), samples=2 * 16000),

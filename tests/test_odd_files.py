@@ -32,7 +32,14 @@ REPAIRED = {
 SOUND_ODD = {"opposed.wav", "loud.wav", "square.wav", "clipped.wav"}
 """Restored with a word on their channels or their level."""
 
-NOTHING_MISSING = {"trailer.wav", "bare.au", "languages.mov", "plain.mp3", *LIKELY_NAMES}
+NOTHING_MISSING = {
+    "trailer.wav",
+    "bare.au",
+    "languages.mov",
+    "late.mkv",
+    "plain.mp3",
+    *LIKELY_NAMES,
+}
 """Restored with a warning, with --strict, too."""
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
