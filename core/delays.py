@@ -48,7 +48,7 @@ def delay_of(codec: str, packet: bytes, frame_samples: int, codec_delay: int) ->
         samples, sure = codec_delay // 2, False  # the same; FFmpeg would take out two
     else:
         samples, sure = OTHERS.get(codec, 0), codec in SURE
-    return Delay(samples) if samples and sure else _untold(codec, samples)
+    return Delay(samples) if samples and sure else _untold(codec.removesuffix("float"), samples)
 
 
 def delay_of_file(subtype: str, states_its_length: bool) -> Delay:

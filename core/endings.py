@@ -100,7 +100,7 @@ def caf_to_its_end(path: Path) -> Shortened | None:
 def bytes_behind(path: Path) -> int:
     """How many bytes follow the sound of a file that are neither a chunk of it, a tag nor zeros."""
     found = stretch_of(path)
-    if found is None or found.told == OPEN or found.kind == "AU":
+    if found is None or found.told == OPEN or found.kind == "AU" or found.end >= found.size:
         return 0
     return unexplained(path, found.kind, found.end, bool(found.told % 2))[1]
 

@@ -120,7 +120,10 @@ def _is_nothing(path: Path, place: int, _changed: int) -> bool:
 def _chunks(file: BinaryIO, kind: Kind, place: int) -> Iterator[tuple[bytes, int, int]]:
     """From a place on: the name of each chunk, where what is in it begins, and how long it is."""
     layout = CHUNK_HEADS.get(kind, RIFF_HEAD)
+    size = os.fstat(file.fileno()).st_size
     for _ in range(MOST_CHUNKS):
+        if place >= size:  # by far, it may be
+            return
         file.seek(place)
         head = file.read(layout.size)
         if len(head) < layout.size:

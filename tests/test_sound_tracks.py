@@ -15,15 +15,12 @@ from selfremaster.core.errors import AudioError
 from selfremaster.core.formats import TRACK_SUFFIXES
 from tests.encoded import RECIPES, encode, encode_film
 from tests.odd_bytes import changed, noise, sound, wav
-from tests.odd_containers import EXACT, TELLING
+from tests.odd_containers import EXACT, LIKELY, TELLING
 
 pytest.importorskip("av")
 
 ROUGH = {"amr", "3gp"}
 """Codecs that change a wave too much to tell where it is."""
-
-LIKELY = ("aac", "aac.ts", "f4v", "flv", "mp3.avi", "wma", "wma1.wma")
-"""Kinds that do not tell how much their encoders delay, which is likely, but not sure."""
 
 EQUAL = ("mov", "float.mkv", "avi", "alac.m4a")
 """Kinds that keep 16 bits or more."""
