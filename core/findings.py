@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 
 from selfremaster.core.effects import Channels, Sent
+from selfremaster.core.keeping import LEAST_TOLD_DB
 from selfremaster.core.loudness import ABSOLUTE_GATE_LUFS
 
-LEAST_TOLD_DB = 0.1
 MOST_CANCELLED = 0.1  # of the seconds that sound
 
 
@@ -28,6 +28,14 @@ def findings(sent: Sent, channels: Channels, wanted_lufs: float | None) -> Itera
         )
     elif told := _cancelled(sent, 1):
         yield f"its channels are in anti-phase for {told} of its sound, and vanish there in mono"
+
+
+def loudness_of(sent: Sent, wanted_lufs: float | None) -> float | None:
+    """How loud it came back; nothing where the recording is too soft to be any."""
+    whole_lufs = sent.before.whole_lufs
+    if not math.isfinite(whole_lufs):
+        return None
+    return (whole_lufs if wanted_lufs is None else wanted_lufs) - sent.softer_db
 
 
 def _of_mixed(sent: Sent) -> Iterator[str]:

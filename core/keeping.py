@@ -16,11 +16,14 @@ from selfremaster.core.formats import (
     AudioInfo,
 )
 from selfremaster.core.jobs import Job
-from selfremaster.core.metering import PEAK_LIMIT
+from selfremaster.core.loudness import gain_to
+from selfremaster.core.metering import PEAK_LIMIT, LevelMeter
 from selfremaster.core.streaming import Altered, Filed, Resampled, Sound
 from selfremaster.core.tags import read_tags
 
 MOST_NAMED = 6  # of the tags that are left out
+LEAST_TOLD_DB = 0.1
+MOST_MADE_UP = 4.0  # a gain, for what another rate takes away
 MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
 
 
@@ -57,19 +60,26 @@ def keep(
     like: AudioInfo,
     sample_rate: int | None = None,
     subtype: str | None = None,
+    lufs: float | None = None,
 ) -> tuple[str, ...]:
     """Write a result as its recording was kept, at another rate or as other samples if wanted.
 
+    At another rate it is given the loudness ``lufs``: what lies beyond the half of a low rate is
+    gone, and was heard.
     A sound that goes beyond full scale where the file cannot, as one from MP3 may, is made softer;
     gives what is to be known of that. The recording itself is written to its last bit.
     Raises `AudioError` as `audio.write` does.
     """
     tags = read_tags(job.source)
+    notes = _lost_speakers(job, like, sound.channels)
     if isinstance(sound, Filed):
         sound = Unrounded(sound)
     if sample_rate is not None and sample_rate != sound.sample_rate:
         tags = tags.at_another_rate(sound.sample_rate, sample_rate)
         sound = Resampled(sound, sample_rate)
+        if lufs is not None:
+            sound, told = _at_loudness(sound, lufs)
+            notes = (*notes, *told)
 
     def put(given: Sound) -> tuple[str, ...]:
         return audio.write_blocks(
@@ -83,15 +93,14 @@ def keep(
             tags,
         )
 
-    told = _lost_speakers(job, like, sound.channels)
     try:
         left = put(sound)
     except PeakError:
         gain = PEAK_LIMIT / max(float(block.abs().max()) for block in sound.blocks())
         left = put(Altered(sound, lambda block: block * gain, sound.channels))
         softer = f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit"
-        told = (*told, softer)
-    return (*told, *_left(job, left))
+        notes = (*notes, softer)
+    return (*notes, *_left(job, left))
 
 
 def _left(job: Job, left: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,3 +123,17 @@ def _lost_speakers(job: Job, like: AudioInfo, channels: int) -> tuple[str, ...]:
     return (
         f"its speaker layout, {like.speakers:#x}, is not kept: {container} has no place for it",
     )
+
+
+def _at_loudness(sound: Sound, lufs: float) -> tuple[Sound, tuple[str, ...]]:
+    """A sound at a loudness, as far as full scale and what is left of it allow; says how far."""
+    meter = LevelMeter(sound.sample_rate, sound.channels)
+    for block in sound.blocks():
+        meter.add(block)
+    wanted, highest = gain_to(meter.whole_powers(), lufs), meter.true_peak
+    fitting = max(PEAK_LIMIT / highest, 1.0) if highest > 0 else 1.0
+    gain = min(wanted, fitting, MOST_MADE_UP)
+    softer_db = 20 * math.log10(wanted / gain)
+    told = f"{softer_db:.1f} dB softer than asked for, so much is lost at {sound.sample_rate} Hz"
+    levelled = Altered(sound, lambda block: block * gain, sound.channels)
+    return levelled, (told,) if softer_db > LEAST_TOLD_DB else ()

@@ -9,8 +9,8 @@ from scipy.signal import butter, sosfilt
 from torch import Tensor
 
 ANTI_PHASE = -0.5
-VOICE_HZ = (200, 4000)  # what hum and rumble in both channels have no say in
-ORDER = 2
+VOICE_HZ = (300, 4000)  # what hum and rumble in both channels have no say in
+ORDER = 4
 HIGHEST_OF_RATE = 0.45
 SOUNDING = 1e-3  # of the power of the loudest second: softer ones are pauses
 

@@ -17,7 +17,7 @@ from selfremaster.core.diaries import tell_length
 from selfremaster.core.effects import Channels
 from selfremaster.core.errors import AudioError, BundleError, ComponentError
 from selfremaster.core.files import real_path, write_atomically
-from selfremaster.core.findings import findings
+from selfremaster.core.findings import findings, loudness_of
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
@@ -161,7 +161,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
     reference = _reference(wanted.references.get(job.source), info.sample_rate)
     recording = Filed(job.source, info, form.strict, form.repair)
     started = time.monotonic()
-    with naming(job), _restored(model, recording, form, job) as (sound, notes):
+    with naming(job), _restored(model, recording, form, job) as (sound, notes, lufs):
         took_seconds = time.monotonic() - started
         heard = _hear(model, wanted, job, recording, sound, reference)
         picture = job.beside(PICTURE_SUFFIX) if wanted.pictures else None
@@ -177,7 +177,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
                 written = stack.enter_context(write_atomically(place))
                 audio.write(written, heard.redegraded, info.sample_rate, like=info)
             started = time.monotonic()
-            kept = keep(job, sound, info, form.sample_rate, form.subtype)
+            kept = keep(job, sound, info, form.sample_rate, form.subtype, lufs)
             took_seconds += time.monotonic() - started
     return Restored(
         job.source,
@@ -198,10 +198,10 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
 @contextmanager
 def _restored(
     model: Model, recording: Sound, form: Form, job: Job
-) -> Iterator[tuple[Sound, tuple[str, ...]]]:
-    """The restored sound at the recording's rate, and what is to be said of it."""
+) -> Iterator[tuple[Sound, tuple[str, ...], float | None]]:
+    """The restored sound at the recording's rate, what is to be said of it, and how loud it is."""
     if form.strength == 0 and form.channels != "mono" and form.wanted_lufs is None:
-        yield recording, ()
+        yield recording, (), None
         return
     with model.sent(
         partial(model.restore_segment, linked=form.channels == "linked"),
@@ -211,7 +211,8 @@ def _restored(
         wanted_lufs=form.wanted_lufs,
         folder=folder_for(recording, job),
     ) as sent:
-        yield sent.sound, tuple(findings(sent, form.channels, form.wanted_lufs))
+        notes = tuple(findings(sent, form.channels, form.wanted_lufs))
+        yield sent.sound, notes, loudness_of(sent, form.wanted_lufs)
 
 
 class _Heard(NamedTuple):

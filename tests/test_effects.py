@@ -1,10 +1,5 @@
 """Sounds of any length through a model: pieces, channels, silence, level, memory."""
 
-import tracemalloc
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -28,24 +23,6 @@ FRAME = Frame(RATE, 256, -3.0, torch.device("cpu"))
 @pytest.fixture
 def default() -> Model:
     return load("default")
-
-
-@dataclass
-class Long:
-    """Noise that is made as it is read."""
-
-    many: int
-    sample_rate: int = RATE
-    channels: int = 1
-
-    @property
-    def samples(self) -> int:
-        """Of the one channel."""
-        return self.many * 2**16
-
-    def blocks(self) -> Iterator[Tensor]:
-        """One after another."""
-        return (noise(1, 2**16, seed=place, level=0.1) for place in range(self.many))
 
 
 def send(wave: Tensor, sample_rate: int = RATE, **settings: object) -> Tensor:
@@ -104,22 +81,6 @@ def test_any_length_rate_and_number_of_channels_is_kept(
     made = send(0.3 * noise(channels, samples), rate_hz, channels=how)
     assert made.shape == (1 if how == "mono" else channels, samples)
     assert made.isfinite().all()
-
-
-def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
-    def peak(blocks: int) -> int:
-        tracemalloc.start()
-        counted = 0
-        with sent_through(torch.clone, Long(blocks), FRAME, folder=tmp_path) as sent:
-            for made in sent.sound.blocks():
-                counted += made.shape[1]
-        found = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert counted == blocks * 2**16
-        return found
-
-    assert peak(60) < 1.05 * peak(20)
-    assert not any(tmp_path.iterdir())
 
 
 def test_where_nothing_is_recorded_nothing_comes_back() -> None:

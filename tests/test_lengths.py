@@ -38,11 +38,11 @@ class Size(NamedTuple):
     other_hz: int
 
 
-def sizes() -> list[Size]:
+def sizes(examples: int = EXAMPLES) -> list[Size]:
     """So many, as often short as long, and the corners."""
     chance = np.random.default_rng(0)
     found = []
-    for number in range(EXAMPLES):
+    for number in range(examples):
         samples = round(math.exp(chance.uniform(0, math.log(MOST_SAMPLES))))
         rate_hz, other_hz = (int(rate) for rate in chance.integers(LOWEST_HZ, HIGHEST_HZ + 1, 2))
         channels = int(chance.integers(1, MOST_CHANNELS + 1))

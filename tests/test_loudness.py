@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from selfremaster.core.errors import AudioError
-from selfremaster.core.loudness import integrated_loudness, loudness_gain, weighting
+from selfremaster.core.loudness import (
+    gain_to,
+    gated,
+    integrated_loudness,
+    loudness_gain,
+    weighting,
+)
 
 
 def sine(seconds: float, peak_db: float, rate: int = 48000, hertz: float = 1000) -> Tensor:
@@ -84,3 +90,34 @@ def test_silence_and_short_sounds() -> None:
 def test_what_has_no_loudness(wave: Tensor, rate: int, words: str) -> None:
     with pytest.raises(AudioError, match=words):
         integrated_loudness(wave, rate)
+
+
+@given(
+    seed=st.integers(0, 999),
+    blocks=st.integers(1, 60),
+    spread_db=st.floats(0, 40),
+    wanted=st.floats(-69.99, 0),
+    scale_db=st.floats(-150, 50),
+)
+def test_a_gain_leads_to_the_loudness_whatever_the_gates_let_through(
+    seed: int, blocks: int, spread_db: float, wanted: float, scale_db: float
+) -> None:
+    chance = np.random.default_rng(seed)
+    powers = 10 ** ((scale_db + spread_db * chance.standard_normal(blocks)) / 10)
+    gain = gain_to(powers, wanted)
+    assert gated(gain**2 * powers) == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_gain_is_the_nearest_to_what_is_expected() -> None:
+    powers = 10 ** ((np.array([-64.0] + [-69.5] * 9) + 0.691) / 10)
+    lufs = gated(powers)
+    assert gain_to(powers, lufs) == pytest.approx(1)
+    softer = gain_to(powers, lufs, near=0.5)
+    assert softer < 0.9
+    assert gated(softer**2 * powers) == pytest.approx(lufs)
+
+
+def test_silence_has_no_gain() -> None:
+    assert gain_to(np.zeros(3), -23) == 1
+    assert gain_to(np.zeros(0), -23) == 1
+    assert gain_to(np.ones(3), -70, near=0.5) == 0.5
