@@ -21,6 +21,7 @@ class Figures(NamedTuple):
     sound_seconds: float  # of work for each second of a channel
     memory_bytes: float  # that a worker holds
     record_seconds: float  # of the one driver for each file: proof, and the line of the record
+    slowdown: float = 1.0  # how much longer workers of one machine take beside each other
 
 
 Positive = Annotated[float, Field(gt=0)]
@@ -55,6 +56,7 @@ class Fleet(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     machines: Annotated[Count, Field(le=100_000)] = 100
     workers: Annotated[Count, Field(description="on each machine")] = 16
     drivers: Annotated[Count, Field(description="commands that share the archive")] = 1
+    machine_gib: Annotated[Positive, Field(description="memory of each machine")] = 64.0
     machine_price: Annotated[Amount, Field(description="for an hour")] = 0.40
     request_price: Amount = 5e-6
     byte_price: Annotated[Amount, Field(description="of what leaves the store")] = 0.0
@@ -68,6 +70,9 @@ class Fleet(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     requests: Annotated[
         Count, Field(description="for each file: list, read, write, side file, record, others")
     ] = 6
+    driver_requests: Annotated[
+        int, Field(ge=0, description="of them by the driver, one file after another: the record")
+    ] = 1
     request_failures: Annotated[Share, Field(description="that are made again")] = 1e-4
     retries: Annotated[int, Field(ge=0, description="of a file whose machine is lost")] = 2
 
@@ -134,8 +139,9 @@ def simulate(
     """Hand the files to workers as they are free, lose machines, and count.
 
     A machine's link and the store are shared evenly by all workers at all times, which is the worst
-    case. What a lost machine was at is done again elsewhere, at the end of the queue, and given up
-    after ``retries``. Drivers write down what is done one file after another.
+    case. What a lost machine was at is done again elsewhere, before all that waits, and given up
+    after ``retries``. Drivers write down what is done one file after another, in a store by
+    requests.
     """
     seconds = lengths(archive, seed)
     if longest_first:
@@ -146,7 +152,8 @@ def simulate(
     worked = _file_seconds(seconds, unreadable, failures, archive, fleet, figures)
     run = _work_through(worked, fleet, figures, Losses(fleet, seed))
     readable = ~unreadable
-    last = max(run.last, len(seconds) * figures.record_seconds / fleet.drivers)
+    recorded = figures.record_seconds + fleet.driver_requests * fleet.request_seconds
+    last = max(run.last, len(seconds) * recorded / fleet.drivers)
     byte_count = seconds * archive.bytes_per_second
     requests = int(run.attempts.sum()) * fleet.requests + int(failures.sum())
     read = float((byte_count * run.attempts).sum())
@@ -196,9 +203,12 @@ def _file_seconds(
         fleet.machine_bytes_per_second / fleet.workers, fleet.store_bytes_per_second / workers
     )
     moved = seconds * archive.bytes_per_second / pace
-    asked = fleet.requests * fleet.request_seconds + failures * LONGEST_BACKOFF
-    restored = moved + seconds * archive.channels * figures.sound_seconds  # moved: the result
-    return np.asarray(asked + figures.file_seconds + moved + np.where(unreadable, 0.0, restored))
+    by_workers = max(0, fleet.requests - fleet.driver_requests)
+    asked = by_workers * fleet.request_seconds + failures * LONGEST_BACKOFF
+    worked = figures.slowdown * seconds * archive.channels * figures.sound_seconds
+    restored = moved + worked  # moved: the result
+    begun = figures.slowdown * figures.file_seconds
+    return np.asarray(asked + begun + moved + np.where(unreadable, 0.0, restored))
 
 
 def _work_through(worked: np.ndarray, fleet: Fleet, figures: Figures, losses: Losses) -> _Run:
@@ -228,7 +238,7 @@ def _work_through(worked: np.ndarray, fleet: Fleet, figures: Figures, losses: Lo
         back = lost_at + fleet.replaced_seconds + figures.load_seconds
         heapq.heappush(free, (back, worker, machine))
         if attempts[number] <= fleet.retries:
-            queue.append((number, needed))
+            queue.appendleft((number, needed))
     return _Run(last, busy, lost, attempts, done)
 
 

@@ -36,7 +36,6 @@ RECORDS = 200
 CHECKED = (2, 8, 30.0)  # workers, files, and seconds of each
 GIB = 2**30
 TERA, MEGA = 1e12, 1e6
-MACHINE_BYTES = 64 * GIB
 
 
 PAGE = TEMPLATES / "scale.md"
@@ -78,7 +77,8 @@ def measure(rate_hz: int) -> Measured:
         machines=1, workers=workers, losses_per_hour=0.0, request_seconds=0.0, request_failures=0.0
     )
     foretold = simulate(archive, here, figures).seconds
-    return Measured(figures, processor(), foretold, taken.seconds)
+    slowdown = max(1.0, taken.seconds / foretold)
+    return Measured(figures._replace(slowdown=slowdown), processor(), foretold, taken.seconds)
 
 
 def _taken(folder: Path, files: int, seconds: float, rate_hz: int, workers: int = 1) -> Taken:
@@ -119,6 +119,10 @@ def variations(base: Plan) -> dict[str, Plan]:
         "a store that gives and takes 1 GB/s": hired(store_bytes_per_second=1e9),
         "one request in a hundred fails": hired(request_failures=0.01),
         "files of three minutes": Plan(archive.model_copy(update={"mean_minutes": 3.0}), fleet),
+        "the same, and twenty drivers": Plan(
+            archive.model_copy(update={"mean_minutes": 3.0}),
+            fleet.model_copy(update={"drivers": 20}),
+        ),
         "stereo at 96 kHz": Plan(
             archive.model_copy(update={"channels": 2, "sample_rate": 96000}), fleet
         ),
@@ -128,6 +132,13 @@ def variations(base: Plan) -> dict[str, Plan]:
 def document(measured: Measured, base: Plan, words: Sequence[str]) -> str:
     """The page, in Markdown."""
     archive, fleet = base
+    most = most_workers(fleet.workers, fleet.machine_gib * GIB, measured.figures)
+    if fleet.workers > most:
+        raise ExperimentError(
+            f"fleet.workers={fleet.workers}: a machine with {fleet.machine_gib:g} GiB has room for "
+            f"{most}, {measured.figures.memory_bytes / GIB:.2f} GiB each; give fewer, or more "
+            "fleet.machine_gib"
+        )
     plans = variations(base)
     rows = [_row(name, simulate(*plan, measured.figures)) for name, plan in plans.items()]
     heading = ["", "days", "machine hours", "price", "read, TB", "written, TB", "requests, M"]
@@ -145,9 +156,10 @@ def document(measured: Measured, base: Plan, words: Sequence[str]) -> str:
         taken=f"{measured.taken_seconds:.1f}",
         assumptions=_assumptions(base),
         table=markdown(heading, rows),
-        most=most_workers(fleet.workers, MACHINE_BYTES, measured.figures),
+        most=most,
         cores=fleet.workers,
-        memory=f"{MACHINE_BYTES / GIB:.0f}",
+        memory=f"{fleet.machine_gib:g}",
+        slowdown=f"{measured.figures.slowdown:.2f}",
     )
 
 
@@ -167,12 +179,14 @@ def _row(name: str, outcome: Outcome) -> list[str]:
 
 
 def _figures(figures: Figures) -> str:
+    each = f"{figures.file_seconds:.3f}" if figures.file_seconds else "too little to be measured"
     rows = [
         ["from the start of a worker to its first file, s", f"{figures.load_seconds:.2f}"],
-        ["of each file, whatever its length, s", f"{figures.file_seconds:.3f}"],
+        ["of each file, whatever its length, s", each],
         ["of each second of a channel, s", f"{figures.sound_seconds:.4f}"],
         ["memory of a worker, GiB", f"{figures.memory_bytes / GIB:.2f}"],
-        ["of the driver for the record of a file, s", f"{figures.record_seconds:.4f}"],
+        ["of the driver for the record of a file here, s", f"{figures.record_seconds:.4f}"],
+        ["how much longer workers take beside each other", f"{figures.slowdown:.2f}"],
     ]
     return markdown(["figure", ""], rows)
 

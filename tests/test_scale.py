@@ -70,6 +70,29 @@ def test_one_driver_cannot_write_down_more_than_it_can() -> None:
     assert simulate(EVEN, shared, slow).seconds == pytest.approx(100 * 60 / 4)
 
 
+def test_a_driver_that_writes_into_a_store_waits_for_each_answer() -> None:
+    """Twice the time of a request is twice the time of all, whatever the machines."""
+    slow = QUIET.model_copy(update={"request_seconds": 50.0, "requests": 1, "machines": 50})
+    free = FIGURES._replace(record_seconds=0.0)
+    once = simulate(EVEN, slow, free).seconds
+    assert once == pytest.approx(100 * 50)
+    twice = simulate(EVEN, slow.model_copy(update={"request_seconds": 100.0}), free).seconds
+    assert twice == pytest.approx(2 * once)
+    by_workers = slow.model_copy(update={"driver_requests": 0})
+    assert simulate(EVEN, by_workers, free).seconds < once / 5
+
+
+def test_workers_that_slow_each_other_down_take_longer_for_the_work_alone() -> None:
+    far = QUIET.model_copy(
+        update={"machine_bytes_per_second": 1e15, "store_bytes_per_second": 1e15}
+    )
+    told = [
+        simulate(EVEN, far, FIGURES._replace(slowdown=slowdown)).seconds - FIGURES.load_seconds
+        for slowdown in (1.0, 1.5)
+    ]
+    assert told[1] == pytest.approx(1.5 * told[0])
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     losses=st.floats(0, 20),
@@ -107,7 +130,7 @@ def test_machines_that_are_lost_cost_work_and_retries_save_files() -> None:
     )
     calm = simulate(archive, unlucky.model_copy(update={"losses_per_hour": 0.0}), FIGURES)
     assert once.given_up > 20
-    assert often.given_up == 0
+    assert often.given_up < once.given_up / 10
     assert often.lost_share > 0.02
     assert calm.lost_seconds == 0
     assert often.price > calm.price
@@ -176,6 +199,16 @@ def test_settings_that_cannot_be(
     assert scale.main(given) == 2
     assert words in capsys.readouterr().err
     assert not page.exists()
+
+
+def test_more_workers_than_memory_holds_are_refused(
+    figures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--output", str(tmp_path / "plan.md"), "--figures", str(figures)]
+    assert scale.main([*given, "--set", "fleet.machine_gib=8"]) == 2
+    words = "fleet.workers=16: a machine with 8 GiB has room for 8, 0.93 GiB each"
+    assert words in capsys.readouterr().err
+    assert scale.main([*given, "--set", "fleet.machine_gib=8", "--set", "fleet.workers=8"]) == 0
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"figures": {}}', "[" * 9999])
