@@ -30,14 +30,16 @@ from selfremaster.core.levels import (
     rms_db,
 )
 from selfremaster.core.mending import mended
-from selfremaster.core.sources import Block, SoundFile, Source, nothing_in, truncated
-from selfremaster.core.writing import write, write_blocks, writer
+from selfremaster.core.readings import Block
+from selfremaster.core.sources import SoundFile, Source, nothing_in, truncated
+from selfremaster.core.writing import check_place, write, write_blocks, writer
 
 __all__ = [
     "FORMATS",
     "AudioInfo",
     "blocks",
     "check",
+    "check_place",
     "find_audio",
     "inspect",
     "normalise_peak",

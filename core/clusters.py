@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -22,7 +23,10 @@ Engine = Literal["local", "ray"]
 RAY_ADDRESS = "RAY_ADDRESS"
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 STORE_BYTES = 100 * 2**20  # of shared memory for a cluster of the moment: results are small
-OURS = ("SELFREMASTER_", "HF_HUB_")  # variables that work elsewhere is to have, too
+OURS = ("SELFREMASTER_", "HF_HUB_", "AWS_ENDPOINT_URL")
+"""Beginnings of variables that work elsewhere is to have, too; none of them is a secret."""
+
+OF_STORES = frozenset({"AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE", "STORAGE_EMULATOR_HOST"})
 ASKED_SECONDS = 5.0  # that a machine has to answer
 
 
@@ -120,7 +124,8 @@ class Agent:
     """
 
     def __init__(self, task: Task) -> None:
-        self._worker = Worker(task, Path(mkdtemp(prefix="selfremaster-"), "diary"))
+        self._folder = mkdtemp(prefix="selfremaster-")
+        self._worker = Worker(task, Path(self._folder, "diary"))
 
     def ready(self) -> bytes:
         """The outcome of the beginning."""
@@ -141,6 +146,7 @@ class Agent:
     def end(self) -> None:
         """End it."""
         self._worker.end()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _content(self, task: "Future[bytes]") -> bytes:
         wait([task])
@@ -156,6 +162,7 @@ class _Remote:
         self._ray = ray
         self._agent = agent
         self._answers = False
+        self._told = Told()
 
     def ready(self) -> "Future[Any]":
         return self._future(self._agent.ready.remote())
@@ -173,7 +180,8 @@ class _Remote:
         return outcome
 
     def told(self) -> Told:
-        return self._asked("told") or Told()
+        self._told = self._asked("told") or self._told  # what was last, where none comes in time
+        return self._told
 
     def interrupt(self) -> None:
         with suppress(self._ray.exceptions.RayError):
@@ -211,7 +219,11 @@ def crew_on_ray(
 
     Those for which there is no room begin when there is.
     """
-    environment = {name: text for name, text in os.environ.items() if name.startswith(OURS)}
+    environment = {
+        name: text
+        for name, text in os.environ.items()
+        if name.startswith(OURS) or name in OF_STORES
+    }
     task = Task(packed(work), str(Path.cwd()), asked["num_cpus"], environment)
     kind = ray.remote(Agent).options(**asked, max_concurrency=4, scheduling_strategy="SPREAD")
     there = ray.put(task)

@@ -87,6 +87,7 @@ class Crew(Generic[Item, Result]):
         self._size = size
         self._care = care or Care()
         self._coming: dict[Future[Any], Hand] = {}
+        self._begun: dict[Future[Any], float] = {}  # when those who come had a process
         self._idle: list[Hand] = []
         self._busy: dict[Future[Any], _Busy] = {}
         self._tries: dict[int, int] = {}
@@ -95,7 +96,10 @@ class Crew(Generic[Item, Result]):
         self._stopped = False
 
     def about(self) -> Any:
-        """What the work gives when it begins, by the first hand that is ready."""
+        """What the work gives when it begins, by the first hand that is ready.
+
+        Beginning may take as long as an item without sound. Raises `SelfRemasterError` as `Crew`.
+        """
         with told_by_ctrl_c() as interrupts:
             while self._first is None:
                 self._hire(self._size)
@@ -176,6 +180,23 @@ class Crew(Generic[Item, Result]):
             else:
                 self._do_without(outcome)
 
+        for task, loss in self._late():
+            self._coming.pop(task).end()
+            self._do_without(loss)
+
+    def _late(self) -> list[tuple[Future[Any], Loss]]:
+        """Who has had a process for longer than beginning may take; others wait for their place."""
+        late = []
+        for task, hand in self._coming.items():
+            told = hand.told()
+            if not told.pid:
+                continue
+            seconds = self._care.limit_seconds(None, 0.0)
+            began = self._begun.setdefault(task, time.monotonic())
+            if time.monotonic() - began > seconds:
+                late.append((task, Loss("hung", told.part, seconds=seconds)))
+        return late
+
     def _do_without(self, outcome: Outcome) -> None:
         """One who could not begin is no loss where others can; a machine that is lost is tried."""
         if isinstance(outcome, Done):
@@ -194,6 +215,11 @@ class Crew(Generic[Item, Result]):
             raise outcome.error
         assert isinstance(outcome, Loss)
         during = f" while {outcome.part} was at work" if outcome.part else ""
+        if outcome.why == "hung":
+            raise SelfRemasterError(
+                f"a process took longer than {outcome.seconds / 60:.4g} minutes to begin{during} "
+                "and was ended; leave that part out, or give it more time"
+            )
         how = f" ({outcome.how})" if outcome.how else ""
         raise SelfRemasterError(
             f"a process ended before it could begin{during}{how}; take fewer (--jobs) if memory "

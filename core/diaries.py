@@ -1,6 +1,7 @@
 """What a process is at, told to who watches it, so that it can be named when it hangs or dies."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -25,6 +26,7 @@ class _Diary:
     def __init__(self) -> None:
         self.file: IO[bytes] | None = None
         self.part = ""
+        self.since = 0.0  # on the clock that never goes back
 
     def write(self, text: str, place: int, size: int) -> None:
         if self.file is not None:
@@ -50,20 +52,22 @@ def tell_length(sound_seconds: float) -> None:
 
 @contextmanager
 def at_work(part: str) -> Iterator[None]:
-    """Tell which part is at work in the block, where this process is watched."""
-    if _diary.file is None:
-        yield
-        return
-    before = _diary.part
-    _tell_part(part)
+    """Tell which part is at work in the block."""
+    before = _diary.part, _diary.since
+    _tell_part(part, time.monotonic())
     try:
         yield
     finally:
-        _tell_part(before)
+        _tell_part(*before)
 
 
-def _tell_part(part: str) -> None:
-    _diary.part = part
+def at_work_now() -> tuple[str, float]:
+    """The part that is at work in this process, none if empty, and for how many seconds."""
+    return _diary.part, time.monotonic() - _diary.since
+
+
+def _tell_part(part: str, since: float) -> None:
+    _diary.part, _diary.since = part, since
     _diary.write(part, 2 * NUMBER_BYTES, NAME_BYTES)
 
 

@@ -2,16 +2,34 @@
 
 import math
 import os
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from selfremaster.core.spliced import Spliced
+from selfremaster.core.stretches import OPEN, OPEN_32, Stretch, stretch_of, unexplained
 
 OGG_TAIL_BYTES = 1 << 17  # two of the longest pages there are
 CAF_HEAD_BYTES = 1 << 20  # before the sound
-WAV_CHUNKS = 1000  # looked through
+NIST_HEAD_BYTES = 1024
 TO_THE_END = -1  # a length that CAF allows for the last chunk
+CLUSTER_BYTES = 4096  # a recorder that died leaves as much, if not whole frames
+WRAP_BYTES = 1 << 32  # lengths of 32 bits begin at 0 again
+LONGEST_TOLD = WRAP_BYTES - (1 << 16)
+KNOWN_CHUNKS = frozenset(
+    {
+        *(b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"iXML", b"axml", b"_PMX", b"fact"),
+        *(b"JUNK", b"junk", b"PAD ", b"FLLR", b"PEAK", b"DISP", b"inst", b"acid", b"cart", b"levl"),
+        *(b"umid", b"chna", b"minf", b"elm1", b"regn", b"afsp", b"MARK", b"COMT", b"ANNO", b"NAME"),
+        *(b"AUTH", b"(c) ", b"APPL", b"MIDI", b"INST", b"AESD", b"info", b"mark", b"free", b"uuid"),
+    }
+)
+"""Of WAV, AIFF and CAF: what follows a sound by these names is no sound, however damaged."""
+
+
+_NIST_FRAMES = re.compile(rb"^sample_count -i (\d+)$", re.MULTILINE)
+_AVR_FRAMES = re.compile(r"^  Frames      : (\d+)$", re.MULTILINE)
 
 
 class Shortened(NamedTuple):
@@ -19,6 +37,13 @@ class Shortened(NamedTuple):
 
     file: Spliced
     lost_seconds: float
+
+
+class Understated(NamedTuple):
+    """A file read as if its header told of all of its sound."""
+
+    file: Spliced
+    told_part: float  # from 0 to 1, which is also where the length was left open
 
 
 def ogg_has_its_end(path: Path) -> bool:
@@ -33,6 +58,20 @@ def ogg_has_its_end(path: Path) -> bool:
     segments = tail[place + 27 : place + 27 + tail[place + 26]]
     end = place + 27 + len(segments) + sum(segments)
     return len(segments) == tail[place + 26] and end <= len(tail) and bool(tail[place + 5] & 4)
+
+
+def promised_frames(path: Path, container: str, told: str) -> int:
+    """How many samples of each channel a file promises, where libsndfile takes what there is.
+
+    ``told`` is what it says of the header. 0 for other containers.
+    """
+    found: re.Match[bytes] | re.Match[str] | None = None
+    if container == "NIST":
+        with path.open("rb") as file:
+            found = _NIST_FRAMES.search(file.read(NIST_HEAD_BYTES))
+    elif container == "AVR":
+        found = _AVR_FRAMES.search(told)
+    return int(found.group(1)) if found else 0
 
 
 def caf_to_its_end(path: Path) -> Shortened | None:
@@ -58,63 +97,86 @@ def caf_to_its_end(path: Path) -> Shortened | None:
     )
 
 
-def wav_to_its_end(path: Path) -> Shortened | None:
-    """A WAV file whose recorder never came to write how long it is, with its length in the header.
+def bytes_behind(path: Path) -> int:
+    """How many bytes follow the sound of a file that are neither a chunk of it, a tag nor zeros."""
+    found = stretch_of(path)
+    if found is None or found.told == OPEN or found.kind == "AU" or found.end >= found.size:
+        return 0
+    return unexplained(path, found.kind, found.end, bool(found.told % 2))[1]
 
-    None for all other files: those with a length, and those that really hold no sound.
+
+def to_its_end(path: Path) -> Understated | None:
+    """A file whose sound goes on behind the end that its header tells of.
+
+    A recorder that died never came to write how long the sound is, and beyond 4 GiB lengths of 32
+    bits begin at 0 again. None for all other files: also for those with a little behind the sound
+    that makes no whole frames.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        riff_end, place, declared = _wav_sound(file)
-        if place is None or place > CAF_HEAD_BYTES or declared:
-            return None
-        if riff_end > place + 8 and not bytes_behind_wav(path):  # what follows is known
-            return None
-        file.seek(0)
-        head = file.read(place + 8)
-    there = min(size - len(head), 2**32 - 2**16)
-    if there <= 0:
+    told = stretch_of(path)
+    if told is None or not told.frame or not told.start < told.size:
         return None
-    return Shortened(Spliced(head[:-4] + struct.pack("<I", there), path, len(head)), 0.0)
+    if told.told == OPEN:
+        there = told.size - told.start
+        if there <= LONGEST_TOLD:
+            return None  # the library does it
+    else:
+        there = _found(path, told)
+    there -= there % told.frame
+    head = _head(path, told, there) if there > told.told else None
+    if head is None:
+        return None
+    file = Spliced(head, path, told.start, told.start + there)
+    return Understated(file, told.told / there if told.told != OPEN else 1.0)
 
 
-def bytes_behind_wav(path: Path) -> int:
-    """How many bytes follow the sound of a WAV file that are no chunk of it."""
+def _found(path: Path, told: Stretch) -> int:
+    """How many bytes of sound there are; what is told where that is likely to be all."""
+    if told.end >= told.size:
+        return told.told
+    rest, behind = unexplained(path, told.kind, told.end, bool(told.told % 2))
+    if not behind or rest > told.end + 1 or _head_at(path, rest) in KNOWN_CHUNKS:
+        return told.told
+    there = _end_of(path, told) - told.start
+    return told.told if there % told.frame and behind < CLUSTER_BYTES else there
+
+
+def _end_of(path: Path, told: Stretch) -> int:
+    """Where the sound ends: a multiple of 4 GiB further, if all that follows is explained."""
+    if told.kind in {"RIFF", "AIFF", "AU"}:
+        for end in range(told.end + WRAP_BYTES, told.size + 1, WRAP_BYTES):
+            if not unexplained(path, told.kind, end, bool(told.told % 2))[1]:
+                return end
+    return told.size
+
+
+def _head(path: Path, told: Stretch, there: int) -> bytes | None:
+    """What comes before the sound, with its length; of a kind without limits where it needs one."""
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        _, place, declared = _wav_sound(file)
-        if place is None:
-            return 0
-        end = place + 8 + declared + declared % 2
-        for _ in range(WAV_CHUNKS):
-            file.seek(end)
-            head = file.read(8)
-            (length,) = struct.unpack("<I", head[4:]) if len(head) == 8 else (0,)
-            if not head.strip(b"\0"):
-                return 0
-            if len(head) < 8 or not head[:4].isascii() or end + 8 + length > size + 1:
-                return max(size - end, 0)
-            end += 8 + length + length % 2
-    return 0
+        head = bytearray(file.read(told.start))
+    if told.kind == "RF64" and told.length_at + 8 <= len(head) and told.length_at > 16:
+        struct.pack_into("<QQ", head, told.length_at - 8, len(head) + there - 8, there)
+    elif told.kind == "CAF":
+        struct.pack_into(">q", head, told.length_at, there + 4)
+    elif told.kind == "AU":
+        struct.pack_into(">I", head, told.length_at, there if there <= LONGEST_TOLD else OPEN_32)
+    elif told.kind == "AIFF" and there <= LONGEST_TOLD:
+        inner = told.start - told.length_at - 4  # what lies between
+        struct.pack_into(">I", head, told.length_at, there + inner)
+    elif told.kind == "AIFF":
+        return told.open_head or None
+    elif there <= LONGEST_TOLD:
+        struct.pack_into("<I", head, told.length_at, there)
+    else:
+        struct.pack_into("<I", head, told.length_at, OPEN_32)
+        long = struct.pack("<4sIQQQI", b"ds64", 28, len(head) + 36 + there - 8, there, 0, 0)
+        return b"RF64" + struct.pack("<I", OPEN_32) + b"WAVE" + long + bytes(head[12:])
+    return bytes(head)
 
 
-def _wav_sound(file: BinaryIO) -> tuple[int, int | None, int]:
-    """Where a RIFF file ends as it says, where the chunk of its sound begins, and its length."""
-    file.seek(0)
-    head = file.read(12)
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return 0, None, 0
-    riff_end = struct.unpack("<I", head[4:8])[0] + 8
-    for _ in range(WAV_CHUNKS):
-        place = file.tell()
-        head = file.read(8)
-        if len(head) < 8:
-            break
-        (length,) = struct.unpack("<I", head[4:])
-        if head[:4] == b"data":
-            return riff_end, place, length
-        file.seek(place + 8 + length + length % 2)
-    return riff_end, None, 0
+def _head_at(path: Path, place: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(place)
+        return file.read(4)
 
 
 def _caf_sound(file: BinaryIO) -> tuple[int | None, float | None]:

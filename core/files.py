@@ -10,10 +10,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from selfremaster.core.errors import SelfRemasterError
 
 OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+BYTES_AT_ONCE = 1 << 20
 LONGEST_STEM = (
     80  # characters; with four bytes each and the suffix well below the usual limit of 255
 )
@@ -136,6 +138,27 @@ def _ctrl_c_waits() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if heard:
             before(heard[0], None)
+
+
+def insert(file: BinaryIO, place: int, new: bytes) -> None:
+    """Put bytes into a file that is open for reading and writing, and move what follows.
+
+    >>> import io
+    >>> file = io.BytesIO(b"ad")
+    >>> insert(file, 1, b"bc")
+    >>> file.getvalue()
+    b'abcd'
+    """
+    left = file.seek(0, os.SEEK_END)
+    while new and left > place:
+        begins = max(left - BYTES_AT_ONCE, place)
+        file.seek(begins)
+        piece = file.read(left - begins)
+        file.seek(begins + len(new))
+        file.write(piece)
+        left = begins
+    file.seek(place)
+    file.write(new)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,13 +1,18 @@
 """Finding the sound files of folders."""
 
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePath
 
 from selfremaster.core.errors import AudioError
 from selfremaster.core.formats import READABLE
 
 PathLike = str | os.PathLike[str]
+
+MOST_NAMED = 8  # suffixes
 
 
 def find_audio(paths: PathLike | Sequence[PathLike]) -> list[tuple[Path, Path]]:
@@ -33,12 +38,96 @@ def find_audio(paths: PathLike | Sequence[PathLike]) -> list[tuple[Path, Path]]:
     return sorted(((file, place) for place, file in found.items()), key=lambda pair: pair[1].parts)
 
 
+def other_files(paths: Sequence[PathLike]) -> list[tuple[Path, Path]]:
+    """Every file of the folders that `find_audio` passes over, but for hidden ones, with its place.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("a.wav", "b.txt"):
+    ...         Path(folder, name).touch()
+    ...     [str(place) for _, place in other_files([folder])]
+    ['b.txt']
+    """
+    return [
+        pair
+        for folder in map(Path, paths)
+        if folder.is_dir()
+        for pair in _files(folder)
+        if not is_sound(pair[0].name)
+    ]
+
+
+def is_sound(name: str) -> bool:
+    """Whether a file is taken for a sound by its suffix."""
+    return Path(name).suffix.lower() in READABLE
+
+
+def is_wanted(place: PurePath, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether patterns fit a place: one of the former if there are any, and none of the latter.
+
+    A star stands for any signs; capitals, and how accents are written, make no difference.
+
+    >>> is_wanted(Path("1931/A.WAV"), ["*.wav"], []), is_wanted(Path("1931/A.WAV"), [], ["1931/*"])
+    (True, False)
+    """
+
+    def fits(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(_plain(place.as_posix()), _plain(pattern)) for pattern in patterns)
+
+    return (not include or fits(include)) and not fits(exclude)
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def tally(places: Iterable[PurePath]) -> dict[str, int]:
+    """How many files there are of each suffix, the most frequent first.
+
+    >>> tally([Path("a.txt"), Path("b.jpg"), Path("c.TXT"), Path("README")])
+    {'.txt': 2, '.jpg': 1, 'no suffix': 1}
+    """
+    counts = Counter(place.suffix.lower() or "no suffix" for place in places)
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """What `tally` gives, for people.
+
+    >>> in_words({".txt": 3, ".jpg": 1})
+    '4 other files were left alone (.txt 3, .jpg 1)'
+    """
+    number = sum(counts.values())
+    subject = "1 other file was" if number == 1 else f"{number} other files were"
+    return f"{subject} left alone ({_suffixes(counts)})"
+
+
+def _suffixes(counts: Mapping[str, int]) -> str:
+    named = [f"{suffix} {count}" for suffix, count in list(counts.items())[:MOST_NAMED]]
+    return ", ".join([*named, *(["..."] if len(counts) > MOST_NAMED else [])])
+
+
 def _within(folder: Path) -> list[tuple[Path, Path]]:
     if not folder.exists():
         raise AudioError(f"{folder}: no such file or folder; check the path")
     if not folder.is_dir():
         raise AudioError(f"{folder}: neither a file nor a folder")
-    pairs = []
+    pairs: list[tuple[Path, Path]] = []
+    others: list[Path] = []
+    for pair in _files(folder):
+        if is_sound(pair[0].name):
+            pairs.append(pair)
+        else:
+            others.append(pair[1])
+    if not pairs:
+        there = f" but others ({_suffixes(tally(others))})" if others else ""
+        known = ", ".join(READABLE)
+        raise AudioError(f"{folder}: no sound files in it{there}; searched for {known}")
+    return pairs
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """All files but hidden ones, with their places in the folder."""
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -48,9 +137,6 @@ def _within(folder: Path) -> list[tuple[Path, Path]]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
-            file = Path(parent, name)
-            if not name.startswith(".") and file.suffix.lower() in READABLE:
-                pairs.append((file, file.relative_to(folder)))
-    if not pairs:
-        raise AudioError(f"{folder}: no sound files in it; searched for {', '.join(READABLE)}")
-    return pairs
+            if not name.startswith("."):
+                file = Path(parent, name)
+                yield file, file.relative_to(folder)

@@ -9,6 +9,8 @@ from selfremaster.core.errors import AudioError
 
 FORMATS = {
     ".wav": "WAV",
+    ".wave": "WAV",
+    ".bwf": "WAV",
     ".flac": "FLAC",
     ".ogg": "OGG",
     ".oga": "OGG",
@@ -16,21 +18,39 @@ FORMATS = {
     ".mp3": "MP3",
     ".aiff": "AIFF",
     ".aif": "AIFF",
+    ".aifc": "AIFF",
     ".au": "AU",
+    ".snd": "AU",
     ".caf": "CAF",
     ".w64": "W64",
     ".rf64": "RF64",
 }
 """Containers by suffix, for reading and for writing."""
 
+READ_ALONE = (".8svx", ".avr", ".ircam", ".mp2", ".mpa", ".nist", ".sph", ".svx", ".voc")
+"""Of files that libsndfile reads, as which nothing is written."""
+
 TRACK_SUFFIXES = (
-    *(".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".awb", ".flv", ".m4a", ".m4b", ".m4v"),
-    *(".mka", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".tta", ".webm", ".wma", ".wmv", ".wv"),
+    *(".3g2", ".3ga", ".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".awb", ".dv", ".eac3"),
+    *(".ec3", ".f4a", ".f4v", ".flv", ".m2t", ".m2ts", ".m4a", ".m4b", ".m4r", ".m4v", ".mka"),
+    *(".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ogx", ".qt"),
+    *(".ra", ".rm", ".ts", ".tta", ".vob", ".weba", ".webm", ".wma", ".wmv", ".wv"),
 )
 """Of files whose sound tracks PyAV reads; nothing is written as they are."""
 
-READABLE = (*FORMATS, *TRACK_SUFFIXES)
+READABLE = (*FORMATS, *READ_ALONE, *TRACK_SUFFIXES)
 """Suffixes that folders are searched for."""
+
+SPEAKERS_HOLDING = frozenset({"WAV", "RF64"})
+ORDINARY_SPEAKERS = {
+    3: {0x7},
+    4: {0x33},
+    5: {0x37, 0x607},
+    6: {0x3F, 0x60F},
+    7: {0x70F},
+    8: {0x63F},
+}
+"""Masks by number of channels: what FLAC files mean, which cannot say anything else."""
 
 LOSSLESS_SUFFIX = ".flac"
 
@@ -38,6 +58,12 @@ DEFAULT_SUBTYPES = {"OGG": "VORBIS", "MP3": "MPEG_LAYER_III"}
 """How samples are stored in the containers that hold no 16-bit samples."""
 
 BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+SAMPLE_BYTES = {
+    **{name: bits // 8 for name, bits in BITS.items()},
+    **{"FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1},
+}
+"""Of the subtypes that are not packed."""
+
 UNLIMITED = frozenset({"FLOAT", "DOUBLE"})
 FINER = frozenset({"PCM_32", "DOUBLE"})
 """Subtypes whose samples float32 rounds."""
@@ -60,7 +86,8 @@ class AudioInfo:
     """What a sound file holds: length in samples, rate in Hz, how samples are stored.
 
     ``missing_seconds`` of its sound cannot be read, ``repaired_samples`` are no finite numbers and
-    are made up from their neighbours, and ``notes`` say what else there is to know.
+    are made up from their neighbours, and ``notes`` say what else there is to know. ``speakers`` is
+    the mask by which WAV files say which speaker each channel is for, if they do.
     """
 
     samples: int
@@ -71,6 +98,8 @@ class AudioInfo:
     missing_seconds: float = 0.0
     repaired_samples: int = 0
     notes: tuple[str, ...] = ()
+    speakers: int | None = None
+    is_ambisonic: bool = False
 
     @property
     def seconds(self) -> float:

@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -14,6 +13,7 @@ from selfremaster.core.audio import find_audio
 from selfremaster.core.crews import Care
 from selfremaster.core.errors import STOPS, AudioError, SelfRemasterError, one_line
 from selfremaster.core.files import nearest_folder, real_path
+from selfremaster.core.folders import is_wanted, other_files, tally
 from selfremaster.core.formats import FORMATS, writable_suffix
 from selfremaster.core.parallel import spread
 from selfremaster.core.remotes import Place, Remote
@@ -78,8 +78,7 @@ def plan(
     that are written next to each result. ``suffix`` is that of all results, otherwise they have
     those of their inputs, or .flac where nothing is written as an input is; the input's own suffix
     stays before it where two results would share a name. ``include`` and ``exclude`` are patterns
-    of the places of files in their folders, such as ``*.wav`` or ``1931/*``, in which a star stands
-    for any signs: one of the former must fit where there are any, and none of the latter.
+    of the places of files in their folders, such as ``*.wav`` or ``1931/*``, as `is_wanted` says.
 
     Raises `AudioError` for missing inputs, a result that would take the place of an input, one that
     exists unless ``overwrite``, and an output that cannot be a folder or be written into.
@@ -201,19 +200,26 @@ def _attempt(work: Callable[[Task], Done], task: Task) -> Done | Failure:
         return Failure(task.source, f"{task.source}: internal error: {told}", plain)
 
 
+def left_alone(
+    inputs: Sequence[PathLike],
+    output: PathLike,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+) -> dict[str, int]:
+    """How many files `plan` passes over that are no sound, by suffix; hidden ones do not count."""
+    given, folder = [Path(path) for path in inputs], Path(output)
+    return tally(
+        place
+        for file, place in other_files(given)
+        if is_wanted(place, include, exclude) and not is_within(file, folder, given)
+    )
+
+
 def chosen(
     found: Sequence[tuple[Thing, Path]], include: Sequence[str], exclude: Sequence[str]
 ) -> list[tuple[Thing, Path]]:
     """What lies in a place that the patterns want; raises `AudioError` where nothing does."""
-
-    def fits(place: Path, patterns: Sequence[str]) -> bool:
-        return any(fnmatchcase(place.as_posix(), pattern) for pattern in patterns)
-
-    wanted = [
-        (source, place)
-        for source, place in found
-        if (not include or fits(place, include)) and not fits(place, exclude)
-    ]
+    wanted = [pair for pair in found if is_wanted(pair[1], include, exclude)]
     if not wanted:
         told = ", ".join([*include, *(f"not {pattern}" for pattern in exclude)])
         raise AudioError(

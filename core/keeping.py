@@ -9,13 +9,19 @@ from selfremaster.core import audio
 from selfremaster.core.copying import Unrounded
 from selfremaster.core.errors import AudioError, ComponentError, PeakError
 from selfremaster.core.files import nearest_folder
-from selfremaster.core.formats import AudioInfo
+from selfremaster.core.formats import (
+    FORMATS,
+    ORDINARY_SPEAKERS,
+    SPEAKERS_HOLDING,
+    AudioInfo,
+)
 from selfremaster.core.jobs import Job
 from selfremaster.core.loudness import gain_to
 from selfremaster.core.metering import PEAK_LIMIT, LevelMeter
 from selfremaster.core.streaming import Altered, Filed, Resampled, Sound
 from selfremaster.core.tags import read_tags
 
+MOST_NAMED = 6  # of the tags that are left out
 LEAST_TOLD_DB = 0.1
 MOST_MADE_UP = 4.0  # a gain, for what another rate takes away
 MOST_VALUES_HELD = 1 << 24  # samples of all channels, 64 MiB: longer sounds wait on the disk
@@ -39,6 +45,15 @@ def folder_for(recording: Sound, job: Job) -> Path | None:
     return nearest_folder(job.target.parent)
 
 
+def check_result(
+    job: Job, like: AudioInfo, channels: int, sample_rate: int | None, subtype: str | None
+) -> None:
+    """Raise `AudioError` where the result could not be written, before anything is restored."""
+    rate = sample_rate or like.sample_rate
+    samples = audio.resampled_length(like.samples, like.sample_rate, rate)
+    audio.check_place(job.target, channels, samples, rate, like, subtype)
+
+
 def keep(
     job: Job,
     sound: Sound,
@@ -56,16 +71,18 @@ def keep(
     Raises `AudioError` as `audio.write` does.
     """
     tags = read_tags(job.source)
-    notes: tuple[str, ...] = ()
+    notes = _lost_speakers(job, like, sound.channels)
     if isinstance(sound, Filed):
         sound = Unrounded(sound)
     if sample_rate is not None and sample_rate != sound.sample_rate:
-        sound, tags = Resampled(sound, sample_rate), tags.at_another_rate()
+        tags = tags.at_another_rate(sound.sample_rate, sample_rate)
+        sound = Resampled(sound, sample_rate)
         if lufs is not None:
-            sound, notes = _at_loudness(sound, lufs)
+            sound, told = _at_loudness(sound, lufs)
+            notes = (*notes, *told)
 
-    def put(given: Sound) -> None:
-        audio.write_blocks(
+    def put(given: Sound) -> tuple[str, ...]:
+        return audio.write_blocks(
             job.target,
             given.blocks(),
             given.sample_rate,
@@ -77,13 +94,35 @@ def keep(
         )
 
     try:
-        put(sound)
+        left = put(sound)
     except PeakError:
         gain = PEAK_LIMIT / max(float(block.abs().max()) for block in sound.blocks())
-        put(Altered(sound, lambda block: block * gain, sound.channels))
-        told = f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit"
-        return (*notes, told)
-    return notes
+        left = put(Altered(sound, lambda block: block * gain, sound.channels))
+        softer = f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit"
+        notes = (*notes, softer)
+    return (*notes, *_left(job, left))
+
+
+def _left(job: Job, left: tuple[str, ...]) -> tuple[str, ...]:
+    """What is said of tags for which the result has no place."""
+    if not left:
+        return ()
+    shown = [" ".join(name.split()) for name in left[:MOST_NAMED]]
+    more = [f"and {len(left) - MOST_NAMED} others"] if len(left) > MOST_NAMED else []
+    container = FORMATS.get(job.target.suffix.lower())
+    return (f"not kept, {container} has no place for it: {', '.join([*shown, *more])}",)
+
+
+def _lost_speakers(job: Job, like: AudioInfo, channels: int) -> tuple[str, ...]:
+    """What is said where the result cannot tell which speaker each of its channels is for."""
+    container = FORMATS.get(job.target.suffix.lower())
+    if not like.speakers or channels != like.channels or container in SPEAKERS_HOLDING:
+        return ()
+    if channels < 3 or like.speakers in ORDINARY_SPEAKERS.get(channels, ()):
+        return ()
+    return (
+        f"its speaker layout, {like.speakers:#x}, is not kept: {container} has no place for it",
+    )
 
 
 def _at_loudness(sound: Sound, lufs: float) -> tuple[Sound, tuple[str, ...]]:

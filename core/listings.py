@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from selfremaster.core.errors import RemoteError, SelfRemasterError
+from selfremaster.core.folders import is_sound
 from selfremaster.core.formats import READABLE
 from selfremaster.core.jobs import Failure
 from selfremaster.core.remotes import Identity, Place, Remote, why_unsafe
@@ -25,6 +26,7 @@ class Listing(NamedTuple):
     refused: list[Failure]
     empty: int  # objects of no bytes, which are passed over
     is_file: bool  # the input is a recording itself
+    others: tuple[PurePosixPath, ...] = ()  # places of what is no sound
 
 
 def look(given: Remote, knowing: bool) -> Listing:
@@ -72,14 +74,17 @@ def _below(folder: Remote, entries: Iterable[Entry]) -> Listing:
     """Sound files by their suffix; hidden ones and what stands for folders are left out."""
     found: dict[str, Found] = {}
     refused: list[Failure] = []
+    others: list[PurePosixPath] = []
     empty = 0
     for key, identity in entries:
         place = key.removeprefix(folder.prefix)
-        if key.endswith("/") or PurePosixPath(place).suffix.lower() not in READABLE:
+        is_hidden = any(part.startswith(".") for part in place.split("/"))
+        if key.endswith("/") or not is_sound(place):
+            others += [PurePosixPath(place)] * (not key.endswith("/") and not is_hidden)
             continue
         source = folder.within(place)
         why = why_unsafe(place)
-        if why is None and any(part.startswith(".") for part in place.split("/")):
+        if why is None and is_hidden:
             continue
         if not identity.size:
             empty += 1
@@ -93,7 +98,8 @@ def _below(folder: Remote, entries: Iterable[Entry]) -> Listing:
             source = folder.within(place)
             del found[place]
             refused.append(_refusal(source, f"lies below {above}, which is an object itself"))
-    return Listing([(one, Path(place)) for place, one in found.items()], refused, empty, False)
+    pairs = [(one, Path(place)) for place, one in found.items()]
+    return Listing(pairs, refused, empty, False, tuple(others))
 
 
 def _refusal(source: Remote, why: str) -> Failure:

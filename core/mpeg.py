@@ -60,6 +60,7 @@ class Stated(NamedTuple):
 
     file: Spliced
     lost_seconds: float  # behind damage that no decoder gets over
+    made_up: bool  # it said nothing before, of its encoder neither
 
 
 def stating_its_length(path: Path) -> Stated | None:
@@ -93,12 +94,13 @@ def stating_its_length(path: Path) -> Stated | None:
     if frames == 1:  # one header alone may be chance
         return None
     if stated is None:
-        return Stated(Spliced(_stating_frame(content, first, frames), path, start, end), lost)
+        frame = _stating_frame(content, first, frames)
+        return Stated(Spliced(frame, path, start, end), lost, True)
     frames -= 1  # the one that states it
     lost += max(stated.frames - frames, 0) * first.seconds
     right = bytearray(content[: first.size])
     struct.pack_into(">II", right, stated.place, frames, end - start)
-    return Stated(Spliced(bytes(right), path, start + len(right), end), lost)
+    return Stated(Spliced(bytes(right), path, start + len(right), end), lost, False)
 
 
 class _Xing(NamedTuple):

@@ -7,13 +7,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from selfremaster.core.diaries import tell_length
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.files import sha256_of
 from selfremaster.core.jobs import Job
+from selfremaster.core.limits import SLOWEST
 from selfremaster.core.remotes import Identity, Place, Remote
 from selfremaster.core.scratch import scratch
 from selfremaster.core.stores import store_of
 
+LEAST_BYTES_PER_SECOND = 100_000  # that come from a store: slower ones are taken to hang
 RECORDING, RESULT = "recording", "result"  # names here, whatever they are called there
 
 
@@ -123,6 +126,8 @@ def _local(job: RemoteJob, folder: Path) -> Job:
 def _fetch(job: RemoteJob, local: Job) -> tuple[Identity | None, str]:
     if not isinstance(job.source, Remote):
         return None, sha256_of(job.source)
+    if job.listed is not None:  # the limit of a file goes by its sound, which is not known yet
+        tell_length(job.listed.size / (SLOWEST * LEAST_BYTES_PER_SECOND))
     return store_of(job.source).fetch(job.source, local.source, job.listed)
 
 

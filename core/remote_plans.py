@@ -1,5 +1,6 @@
 """From files, folders and URLs to results: what `jobs.plan` says, where stores are among them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +8,7 @@ from typing import NamedTuple
 from selfremaster.core import jobs
 from selfremaster.core.audio import find_audio
 from selfremaster.core.errors import AudioError, RemoteError
+from selfremaster.core.folders import is_wanted, tally
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.listings import Found, Listing, look
@@ -26,6 +28,7 @@ class Plan(NamedTuple):
     folder: Place | None  # of the results, or None where one file goes to one file
     there: Mapping[str, Identity]  # what lies in a folder of a store, where that was looked at
     notes: list[str]
+    left: Mapping[str, int]  # files that are no sound, by suffix
 
 
 def plan(
@@ -73,7 +76,16 @@ def plan(
         jobs.check_writable(parent)
     empty = sum(listing.empty for listing in listings)
     notes = [f"{empty} sound files that hold no bytes are passed over"] if empty else []
-    return Plan(planned, refused, folder, there, notes)
+    places = [
+        place
+        for path, listing in zip(inputs, listings, strict=True)
+        for place in listing.others
+        if not (isinstance(path, Remote) and is_result(path.within(place.as_posix())))
+        and is_wanted(place, include, exclude)
+    ]
+    here = [path for path in inputs if isinstance(path, Path)]
+    left = Counter(tally(places)) + Counter(jobs.left_alone(here, output, include, exclude))
+    return Plan(planned, refused, folder, there, notes, dict(left.most_common()))
 
 
 def _output(output: str) -> Remote | None:

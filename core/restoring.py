@@ -21,7 +21,7 @@ from selfremaster.core.findings import findings, loudness_of
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
-from selfremaster.core.keeping import folder_for, keep, naming
+from selfremaster.core.keeping import check_result, folder_for, keep, naming
 from selfremaster.core.models import Model, check_channels, check_dry_wet
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.remote_jobs import AnyJob, AtHand, Moved
@@ -155,6 +155,8 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
     """Read, restore, measure and draw one file; only then does anything take its place."""
     form = wanted.form
     info = audio.inspect(job.source, strict=form.strict, repair=form.repair)
+    channels = 1 if form.channels == "mono" else info.channels
+    check_result(job, info, channels, form.sample_rate, form.subtype)
     tell_length(info.seconds * info.channels)
     reference = _reference(wanted.references.get(job.source), info.sample_rate)
     recording = Filed(job.source, info, form.strict, form.repair)

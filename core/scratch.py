@@ -15,9 +15,9 @@ YOUNG_SECONDS = 60.0  # a folder may not have its lock yet
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def scratch(prefix: str = PREFIX) -> Iterator[Path]:
     """A folder of its own among the temporary ones, which goes away with all that is in it."""
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
     try:
         with FileLock(folder / LOCK_NAME):
             yield folder
@@ -25,9 +25,9 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def clear_scratch() -> None:
+def clear_scratch(prefix: str = PREFIX) -> None:
     """Delete what processes left that were killed: nobody holds its lock any more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with suppress(OSError, Timeout):
             if time.time() - folder.stat().st_mtime < YOUNG_SECONDS:
                 continue

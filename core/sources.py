@@ -1,50 +1,30 @@
 """Sound files as libsndfile reads them, piece by piece, and what it does not say of them."""
 
-import os
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import soundfile
 
-from selfremaster.core.endings import (
-    bytes_behind_wav,
-    caf_to_its_end,
-    ogg_has_its_end,
-    wav_to_its_end,
-)
+from selfremaster.core.delays import delay_of_file
+from selfremaster.core.endings import Understated, bytes_behind, ogg_has_its_end, promised_frames
 from selfremaster.core.errors import AudioError
-from selfremaster.core.formats import BITS, FORMATS, AudioInfo
+from selfremaster.core.formats import FORMATS, SAMPLE_BYTES, AudioInfo
 from selfremaster.core.levels import HIGHEST_RATE, LOWEST_RATE
-from selfremaster.core.mpeg import stating_its_length
-from selfremaster.core.spliced import Spliced
+from selfremaster.core.readings import BLOCK_SAMPLES, PACKED, Block, Reading
+from selfremaster.core.stretches import stretch_of
 from selfremaster.core.writing import reason_of
 
-BLOCK_SAMPLES = 1 << 16
-BLOCK_VALUES = 1 << 19  # samples of all channels; a header may claim a thousand of them
-STEP_SAMPLES = 1 << 12  # of packed sound; what is read at once is lost at once where it is damaged
 STREAMED_BYTES = 0x7FFF0000  # programs that write into a pipe declare this much, or more
 SAMPLES_UNKNOWN = 1 << 60
-LONGEST_GAP_SECONDS, LONGEST_GAPS_SECONDS = 60, 600  # one, and all of a file
-MOST_GAP_VALUES = 1 << 25  # of all channels and gaps: damage may claim any length
 LONGEST_PADDING = 4096  # samples that fill the last block of ADPCM and its like
-PACKED = frozenset({"FLAC", "OGG", "MP3"})
-PLAIN_BYTES = {name: bits // 8 for name, bits in BITS.items()} | {
-    "FLOAT": 4,
-    "DOUBLE": 8,
-    "ULAW": 1,
-    "ALAW": 1,
-}
-
+END_IS_MISSING = "truncated: the end is missing; how long it was cannot be told"
 _LENGTHS = re.compile(
-    r"^\s*(data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE
+    r"^\s*(data|SSND|BODY|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)",
+    re.MULTILINE,
 )
 _FACT = re.compile(r"^fact : \d+\n\s*frames\s*: (\d+)$", re.MULTILINE)
-
-Block = npt.NDArray[np.float32]
 
 
 class Source(Protocol):
@@ -83,16 +63,6 @@ def nothing_in(path: Path) -> AudioError:
     return AudioError(f"{path}: 0 samples of audio; nothing to restore")
 
 
-def may_be_silence(gap: int, before: int, rate: int, channels: int) -> bool:
-    """Whether a gap, in samples, is short enough to be filled, after so many that were."""
-    whole = gap + before
-    return (
-        gap <= LONGEST_GAP_SECONDS * rate
-        and whole <= LONGEST_GAPS_SECONDS * rate
-        and whole * channels <= MOST_GAP_VALUES
-    )
-
-
 def check_rate(path: Path, rate: int) -> None:
     """Raise `AudioError` for a rate that no recording has."""
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
@@ -100,123 +70,6 @@ def check_rate(path: Path, rate: int) -> None:
             f"{path}: the header says {rate} Hz; rates from {LOWEST_RATE} to {HIGHEST_RATE} Hz are "
             f"allowed; the header is damaged, or this is no sound"
         )
-
-
-class _Opened(soundfile.SoundFile):  # type: ignore[misc]  # the library has no type information
-    """A file that is read block by block from where it stands."""
-
-    def seekable(self) -> bool:
-        """Never: the library would seek after each block, and fails where the end is not known."""
-        return False
-
-
-class Reading:
-    """Going through a file; unless ``strict``, damage within a FLAC file is silence of its length.
-
-    What follows keeps its time that way. ``lost_samples`` says how much of that there was.
-    Raises what soundfile does.
-    """
-
-    def __init__(self, path: Path, strict: bool) -> None:
-        self._path, self._strict = path, strict
-        self._spliced: Spliced | None = None
-        self._at = self._gap = self.lost_samples = 0
-        self.lost_seconds = 0.0  # at the end
-        self.file = self._open()
-
-    @property
-    def counts_anew(self) -> bool:
-        """Whether the length in the header is not the file's own."""
-        return self._spliced is not None
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self.file.close()
-        if self._spliced is not None:
-            self._spliced.close()
-
-    def take(self, samples: int) -> Block:
-        """Up to so many samples, (samples, channels); none where it ends, or cannot be read."""
-        channels = int(self.file.channels)
-        wanted = min(samples, BLOCK_SAMPLES, max(BLOCK_VALUES // channels, 1))
-        if self._gap:
-            return self._silence(min(wanted, self._gap), channels)
-        block = np.empty((wanted, channels), np.float32)
-        step = STEP_SAMPLES if self.file.format in PACKED else wanted
-        done = 0
-        while done < wanted:
-            try:
-                count = len(self.file.read(out=block[done : done + step]))
-            except soundfile.SoundFileError:
-                count = 0
-            if not count and not done and self._go_behind_damage():
-                return self._silence(min(wanted, self._gap), channels)
-            if not count:
-                break
-            done += count
-            self._at += count
-        return block[:done]
-
-    def skip(self, samples: int) -> None:
-        """Go on without so many samples."""
-        if samples and (self._strict or self.file.format not in PACKED):
-            try:
-                self.file.seek(self._at + samples)
-            except soundfile.SoundFileError:  # GSM 06.10 in WAV, for one
-                pass
-            else:
-                self._at += samples
-                return
-        while samples > 0 and (passed := len(self.take(samples))):
-            samples -= passed
-
-    def _open(self) -> soundfile.SoundFile:
-        if self._spliced is None:
-            # names in bytes hold any name; the library's types know of none
-            name: Any = os.fsencode(self._path)
-            known: Spliced | None
-            known, self.lost_seconds = (
-                stating_its_length(self._path) or wav_to_its_end(self._path) or (None, 0.0)
-            )
-            if known is None:
-                try:
-                    return _Opened(name)
-                except soundfile.SoundFileError:
-                    known, self.lost_seconds = caf_to_its_end(self._path) or (None, 0.0)
-                    if known is None or (self._strict and self.lost_seconds):
-                        raise
-            self._spliced = known
-        self._spliced.seek(0)
-        return _Opened(self._spliced)
-
-    def _silence(self, samples: int, channels: int) -> Block:
-        self._gap -= samples
-        self._at += samples
-        return np.zeros((samples, channels), np.float32)
-
-    def _go_behind_damage(self) -> bool:
-        """Stand where the sound of a FLAC file goes on, with a gap before it."""
-        if self._strict or self.file.format != "FLAC":
-            return False
-        step = STEP_SAMPLES
-        rate, channels = int(self.file.samplerate), int(self.file.channels)
-        while may_be_silence(step, self.lost_samples, rate, channels):
-            if self._at + step >= self.file.frames:
-                return False
-            self.file.close()  # a decoder that has lost its way finds no other
-            self.file = self._open()
-            try:
-                self.file.seek(self._at + step)
-                goes_on = len(self.file.read(1, dtype="float32")) > 0
-                self.file.seek(self._at + step)
-            except soundfile.SoundFileError:
-                goes_on = False
-            if goes_on:
-                self._gap = step
-                self.lost_samples += step
-                return True
-            step *= 2
-        return False
 
 
 class SoundFile(Reading):
@@ -228,6 +81,7 @@ class SoundFile(Reading):
     """
 
     info: AudioInfo
+    _delay = 0  # samples that the codec puts before the sound
 
     def __init__(self, path: Path, strict: bool) -> None:
         try:
@@ -236,6 +90,7 @@ class SoundFile(Reading):
             raise not_audio(path, reason_of(error)) from None
         try:
             self.info = self._look()
+            self.skip(self._delay)
         except BaseException:
             self.close()
             raise
@@ -248,12 +103,16 @@ class SoundFile(Reading):
         if missing and self._strict:
             raise truncated(path, f"{missing:.2f} seconds of the sound cannot be read")
         notes: tuple[str, ...] = ()
-        if file.format == "OGG" and not ogg_has_its_end(path):
-            notes = ("truncated: the end is missing; how long it was cannot be told",)
+        if (file.format == "OGG" and not ogg_has_its_end(path)) or (
+            file.format == "VOC" and "truncated" in file.extra_info
+        ):
+            notes = (END_IS_MISSING,)
         if notes and self._strict:
             raise truncated(path, "the end is missing")
-        if file.format in {"WAV", "WAVEX"} and (more := self._behind()):
-            notes = (f"{more} bytes follow the sound; its header may say too little",)
+        if self.understated is not None and self.understated.told_part < 1:
+            notes = (self._too_little(self.understated, rate),)
+        elif more := bytes_behind(path):
+            notes = (f"{more} bytes follow the sound and are left out; they are no chunk of it",)
         raw = file.format == "RAW"  # and its length a little too great
         if raw:
             notes = (f"no header; taken for {file.subtype} at {rate} Hz because of its name",)
@@ -268,8 +127,25 @@ class SoundFile(Reading):
         samples = _without_padding(samples, file.extra_info)
         if samples <= 0:
             raise nothing_in(path)
+        delay = delay_of_file(file.subtype, not self.made_up)
+        if delay.samples < samples:
+            self._delay = delay.samples
+            samples -= self._delay
+            notes += (delay.note,) * bool(delay.note)
         subtype, container = str(file.subtype), str(file.format)
-        return AudioInfo(samples, rate, int(file.channels), subtype, container, missing, 0, notes)
+        told = stretch_of(path)
+        return AudioInfo(
+            samples,
+            rate,
+            int(file.channels),
+            subtype,
+            container,
+            missing,
+            0,
+            notes,
+            told.mask if told else None,
+            told.is_ambisonic if told else False,
+        )
 
     def _cut_off(self) -> float:
         """How many seconds the header promises beyond the end; raises where it must not."""
@@ -278,13 +154,18 @@ class SoundFile(Reading):
             for name, declared, there in _LENGTHS.findall(self.file.extra_info)
             if int(there) < int(declared) < STREAMED_BYTES
         }
+        promised = promised_frames(self._path, self.file.format, self.file.extra_info)
+        if promised > self.file.frames > 0:
+            found["frames"] = (promised, self.file.frames)
         if found and self._strict:
             declared, there = next(iter(found.values()))
             raise truncated(self._path, f"about {there / declared:.0%} of the sound is there")
         if self.file.format not in {"RF64", "W64"}:  # the others tell of the sound itself, too
             found.pop("riff", None)
-        for declared, there in found.values():
-            plain = PLAIN_BYTES.get(self.file.subtype, 0) * self.file.channels
+        for name, (declared, there) in found.items():
+            if name == "frames":
+                return float((declared - there) / self.file.samplerate)
+            plain = SAMPLE_BYTES.get(self.file.subtype, 0) * self.file.channels
             samples = (
                 (declared - there) / plain
                 if plain
@@ -293,13 +174,21 @@ class SoundFile(Reading):
             return float(samples / self.file.samplerate)
         return 0.0
 
-    def _behind(self) -> int:
-        return 0 if self.counts_anew else bytes_behind_wav(self._path)
+    def _too_little(self, found: Understated, rate: int) -> str:
+        """What is said of a header that tells of less sound than there is; raises if strict."""
+        seconds = self.file.frames / rate
+        told = f"{seconds * found.told_part:.2f} of {seconds:.2f} seconds"
+        if self._strict:
+            raise AudioError(
+                f"{self._path}: its header tells of {told} alone; copy it again, or save it as a "
+                "new file"
+            )
+        return f"its header tells of {told} alone; the sound is read to the end of the file"
 
     def _is_plain(self, size: int) -> bool:
         """Whether the number of samples follows from the number of bytes, and the last is there."""
         file = self.file
-        stored = PLAIN_BYTES.get(file.subtype)
+        stored = SAMPLE_BYTES.get(file.subtype)
         if stored is None or file.format in PACKED:
             return False
         if not 0 < file.frames * file.channels * stored <= size:

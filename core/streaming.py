@@ -136,6 +136,38 @@ class Resampled:
         return resample_blocks(sound.blocks(), sound.sample_rate, self.sample_rate, self.samples)
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """So many samples of a sound, or all that there are."""
+
+    sound: Sound
+    most: int
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self.sound.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """How many."""
+        return self.sound.channels
+
+    @property
+    def samples(self) -> int:
+        """Of each channel."""
+        return min(self.most, self.sound.samples)
+
+    def blocks(self) -> Iterator[Tensor]:
+        """The sound in pieces; what comes later is not read."""
+        wanted = self.samples
+        for block in self.sound.blocks():
+            yield block[:, :wanted]
+            wanted -= min(block.shape[1], wanted)
+            if not wanted:
+                break
+
+
 class Spool:
     """A sound on its way: written down block by block, and read again.
 
@@ -206,13 +238,7 @@ def beginning(sound: Sound, samples: int | None = None) -> Tensor:
     tensor([[0., 1.]])
     """
     wanted = sound.samples if samples is None else samples
-    taken: list[Tensor] = []
-    for block in sound.blocks():
-        taken.append(block[:, :wanted])
-        wanted -= taken[-1].shape[1]
-        if not wanted:
-            break
-    return torch.cat(taken, dim=1)
+    return torch.cat([*Beginning(sound, wanted).blocks()], dim=1)
 
 
 def resample_blocks(

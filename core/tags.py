@@ -1,8 +1,7 @@
-"""What a sound file says about its sound: titles, dates, and what archives put into WAV files."""
+"""What a sound file says about its sound: titles, dates, pictures, and what archives put there."""
 
 import os
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,113 +9,203 @@ from typing import Any, BinaryIO
 
 import soundfile
 
+from selfremaster.core import id3, vorbis_comments
 from selfremaster.core.errors import ComponentError
+from selfremaster.core.iff import Piece, append_chunks, form_of, read_chunks
+from selfremaster.core.info_texts import INFO, info_of_texts, texts_of_bext, texts_of_info
+from selfremaster.core.mark_scaling import ADTL, at_another_rate
 from selfremaster.core.packages import require
 
-NAMES = (
+LIBRARY_NAMES = (
     *("title", "artist", "album", "date", "comment", "copyright", "genre", "tracknumber"),
     "license",
 )
-"""Texts that sound files hold by these names; the program that wrote a file is no part of them."""
+"""Texts that libsndfile writes; the program that wrote a file is no part of them."""
 
-COUNTING = frozenset({b"bext", b"cue ", b"smpl", b"LIST"})
-"""Chunks that tell places in samples."""
+WAV, AIFF, FLAC, MP3 = "WAV", "AIFF", "FLAC", "MP3"
+CONTAINERS = {"WAV": WAV, "WAVEX": WAV, "RF64": WAV, "AIFF": AIFF, "FLAC": FLAC, "MP3": MP3}
+"""Kinds of file whose pieces go over as they are, by libsndfile's names."""
 
-KEPT_CHUNKS = frozenset({b"bext", b"cue ", b"smpl", b"iXML", b"axml", b"_PMX", b"id3 ", b"ID3 "})
-"""Of WAV files: broadcast extension (EBU Tech 3285), marks, production notes, and XMP."""
+WAV_CHUNKS = frozenset(
+    {b"bext", b"cue ", b"smpl", b"iXML", b"axml", b"_PMX", b"id3 ", b"ID3 ", b"cart", b"inst"}
+)
+"""Broadcast extension (EBU Tech 3285), marks, loops, production notes, XMP, and AES46."""
 
-LABELS = b"adtl"  # the names of marks, in a list
-LARGEST_CHUNK = 1 << 24
-MOST_CHUNKS = 4096
-BYTES_PER_RIFF = 2**32 - 1
-BY_TRACK = {"track": "tracknumber"}  # the names that FFmpeg has for them
+AIFF_CHUNKS = frozenset(
+    {b"MARK", b"COMT", b"INST", b"NAME", b"AUTH", b"(c) ", b"ANNO", b"ID3 ", b"APPL", b"MIDI"}
+)
+TRACK_NAMES = {"track": "tracknumber"}  # the names that FFmpeg has for them
+OF_THE_FILE = frozenset(
+    {"encoder", "major_brand", "minor_version", "compatible_brands", "creation_time"}
+)
+"""What FFmpeg tells of a file that says nothing of its sound."""
+
+WORDS = {
+    b"bext": "the broadcast extension",
+    b"cue ": "marks",
+    b"smpl": "loops",
+    b"cart": "the cart chunk",
+    b"_PMX": "XMP",
+    b"MARK": "marks",
+    vorbis_comments.CUESHEET: "the cue sheet",
+    vorbis_comments.PICTURE: "a picture",
+    vorbis_comments.APPLICATION: "an application block",
+    id3.ID3: "pictures and other frames of ID3",
+}
+"""What pieces are called where they are left out; others by their own names."""
+
+TEXTS_ALONE = {vorbis_comments.COMMENT}
+"""Pieces that hold nothing but texts."""
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Texts by name, and whole chunks of a WAV file."""
+    """Texts by name, and whole pieces (chunks, blocks, a tag) for files of the same kind."""
 
     texts: Mapping[str, str] = field(default_factory=dict)
-    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    kind: str = ""
+    pieces: tuple[Piece, ...] = ()
+    left: tuple[str, ...] = ()  # what could not be taken along, in words
 
-    def at_another_rate(self) -> "Tags":
-        """Without what tells places in samples."""
-        kept = tuple(chunk for chunk in self.chunks if chunk[0] not in COUNTING)
-        return replace(self, chunks=kept)
+    def at_another_rate(self, from_hz: int, to_hz: int) -> "Tags":
+        """With places in samples where they are at that rate; what cannot be told so is left."""
+        pieces, left = [], list(self.left)
+        for piece in self.pieces:
+            scaled = None
+            if piece[0] != vorbis_comments.CUESHEET:
+                scaled = at_another_rate(piece, from_hz, to_hz)
+            if scaled is None:
+                left.append(_word(piece))
+            else:
+                pieces.append(scaled)
+        texts = dict(self.texts)
+        if texts.get("time_reference", "").isdecimal():
+            time = int(texts["time_reference"])
+            texts["time_reference"] = str((2 * time * to_hz + from_hz) // (2 * from_hz))
+        return replace(self, texts=texts, pieces=tuple(pieces), left=tuple(left))
 
 
 def read_tags(path: Path) -> Tags:
     """What a sound file says about its sound; nothing where it cannot be told."""
     with path.open("rb") as file:
-        chunks = tuple(_chunks(file)) if file.read(4) in {b"RIFF", b"RF64"} else ()
+        found = _read_pieces(file)
+        if found.kind in {WAV, FLAC} or found.texts:
+            return found
     name: Any = os.fsencode(path)
     try:
-        with soundfile.SoundFile(name) as file:
-            found = file.copy_metadata()
+        with soundfile.SoundFile(name) as sound:
+            texts = sound.copy_metadata()
     except (soundfile.SoundFileError, UnicodeDecodeError):
-        return Tags(_track_texts(path), chunks)
-    return Tags({name: found[name] for name in NAMES if found.get(name)}, chunks)
+        return replace(found, texts=_track_texts(path))
+    known = {name: texts[name] for name in LIBRARY_NAMES if texts.get(name)}
+    return replace(found, texts=known)
 
 
 def write_texts(file: soundfile.SoundFile, tags: Tags) -> None:
-    """Put the texts into a file that is open for writing, as far as its container has them."""
-    for name, text in tags.texts.items():
-        if file.format == "MP3" and not text.isascii():
-            continue  # the encoder would take it for another alphabet
-        with suppress(soundfile.SoundFileError, RuntimeError):
-            setattr(file, name, text)
+    """Put the texts into a file that is open for writing, where `put_pieces` puts none."""
+    if file.format in CONTAINERS and (file.format != "AIFF" or tags.kind == AIFF):
+        return
+    for name in LIBRARY_NAMES:
+        if name in tags.texts:
+            with suppress(soundfile.SoundFileError, RuntimeError):
+                setattr(file, name, tags.texts[name])
 
 
-def append_chunks(path: Path, tags: Tags) -> None:
-    """Put the chunks at the end of a WAV file; into others, and those beyond 4 GB, none."""
-    with path.open("r+b") as file:
-        if not tags.chunks or file.read(4) != b"RIFF":
-            return
-        there = {name for name, _ in _walk(file)}
-        end = file.seek(0, os.SEEK_END)
-        new = b"".join(
-            struct.pack("<4sI", name, len(body)) + body + bytes(len(body) % 2)
-            for name, body in tags.chunks
-            if name not in there or name == b"LIST"
-        )
-        if end % 2 + end + len(new) - 8 > BYTES_PER_RIFF:
-            return
-        file.write(bytes(end % 2) + new)
-        size = file.tell() - 8
-        file.seek(4)
-        file.write(struct.pack("<I", size))
+def put_pieces(path: Path, container: str, tags: Tags) -> None:
+    """Put what libsndfile does not write into a file: pieces of the same kind, or all texts."""
+    kind = CONTAINERS.get(container)
+    same = kind == tags.kind
+    if kind in {WAV, AIFF}:
+        pieces = tags.pieces if same else info_of_texts(tags.texts) if kind == WAV else ()
+        if pieces:
+            append_chunks(path, pieces)
+    elif kind == FLAC:
+        texts = ((vorbis_comments.COMMENT, vorbis_comments.comment_of_texts(tags.texts)),)
+        pieces = tags.pieces if same else texts if tags.texts else ()
+        if pieces:
+            vorbis_comments.put_blocks(path, pieces)
+    elif kind == MP3:
+        tag = tags.pieces[0][1] if same and tags.pieces else id3.tag_of_texts(tags.texts)
+        if tag:
+            id3.put_tag(path, tag)
+
+
+def left_out(wanted: Tags, written: Tags) -> tuple[str, ...]:
+    """What a file that was written does not say any more, in words."""
+    there = {name for name, _ in written.pieces}
+    told = set(written.texts.values())
+    texts = [name for name, text in wanted.texts.items() if text not in told]
+    pieces = [
+        _word(piece)
+        for piece in wanted.pieces
+        if piece[0] not in there and not _is_told_as_texts(piece)
+    ]
+    return tuple(dict.fromkeys([*wanted.left, *texts, *pieces]))
+
+
+def _is_told_as_texts(piece: Piece) -> bool:
+    """Whether all that is in a piece is among the texts."""
+    name, body = piece
+    if name == b"LIST":
+        return body[:4] == INFO
+    return name in TEXTS_ALONE or name == b"bext" or (name == id3.ID3 and b"APIC" not in body)
+
+
+def _word(piece: Piece) -> str:
+    name, body = piece
+    if name == b"LIST":
+        return "names of marks" if body[:4] == ADTL else "INFO"
+    return WORDS.get(name) or name.decode("latin-1").strip()
+
+
+def _read_pieces(file: BinaryIO) -> Tags:
+    """The pieces of those kinds of file that have any, and their texts."""
+    form = form_of(file)
+    file.seek(0)
+    beginning = file.read(4)
+    if form is not None and form.order == "<":
+        chunks, large = read_chunks(file, form, _is_of_wav)
+        return Tags(_texts_of_chunks(chunks), WAV, chunks, _words(large))
+    if form is not None:
+        chunks, large = read_chunks(file, form, lambda name, _: name in AIFF_CHUNKS)
+        return Tags({}, AIFF, chunks, _words(large))
+    if beginning == vorbis_comments.FLAC:
+        blocks, large = vorbis_comments.read_blocks(file)
+        bodies = [body for kind, body in blocks if kind == vorbis_comments.COMMENT]
+        texts = vorbis_comments.texts_of_comment(bodies[0]) if bodies else {}
+        return Tags(texts, FLAC, blocks, _words(large))
+    if beginning == b"OggS":
+        return Tags(vorbis_comments.texts_of_ogg(file))
+    tag = id3.read_tag(file)
+    return Tags(id3.texts_of_tag(tag), MP3, ((id3.ID3, tag),)) if tag else Tags()
+
+
+def _is_of_wav(name: bytes, begins: bytes) -> bool:
+    return name in WAV_CHUNKS or (name == b"LIST" and begins in {ADTL, INFO})
+
+
+def _texts_of_chunks(chunks: Iterable[Piece]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for name, body in chunks:
+        if name == b"LIST" and body[:4] == INFO:
+            texts = texts_of_info(body) | texts
+        elif name == b"bext":
+            texts |= texts_of_bext(body)
+    return texts
+
+
+def _words(names: Iterable[bytes]) -> tuple[str, ...]:
+    """Pieces that are too large, in words."""
+    return tuple(f"{_word((name, b''))} (too large)" for name in names)
 
 
 def _track_texts(path: Path) -> Mapping[str, str]:
-    from selfremaster.core.containers import OPTIONS  # which imports what writes tags
+    from selfremaster.core.decoding import OPTIONS  # which imports what writes tags
 
     try:
         with require("av", "codecs").open(str(path), options=OPTIONS) as container:
             found = {**container.metadata}
     except (ComponentError, OSError, ValueError):
         return {}
-    named = {BY_TRACK.get(name.lower(), name.lower()): text for name, text in found.items()}
-    return {name: named[name] for name in NAMES if named.get(name)}
-
-
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Those that are kept, with what is in them."""
-    for name, size in _walk(file):
-        if size > LARGEST_CHUNK or (name != b"LIST" and name not in KEPT_CHUNKS):
-            continue
-        body = file.read(size)
-        if len(body) == size and (name != b"LIST" or body[:4] == LABELS):
-            yield name, body
-
-
-def _walk(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Name and size of each chunk of a WAV file, which then stands where it begins."""
-    place = 12
-    for _ in range(MOST_CHUNKS):
-        file.seek(place)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        name, size = struct.unpack("<4sI", head)
-        yield name, size
-        place += 8 + size + size % 2
+    named = {TRACK_NAMES.get(name.lower(), name.lower()): text for name, text in found.items()}
+    return {name: text for name, text in named.items() if text and name not in OF_THE_FILE}

@@ -24,6 +24,7 @@ from joblib.externals.loky.cloudpickle_wrapper import dumps, loads
 from selfremaster.core import diaries
 from selfremaster.core.errors import ADVICE, SelfRemasterError, one_line
 from selfremaster.core.interrupts import deaf_to_ctrl_c, hearing_ctrl_c
+from selfremaster.core.scratch import clear_scratch
 
 WATCH_SECONDS = 1
 RETRIES = 2  # of what was in the hands of a machine that is lost
@@ -181,6 +182,7 @@ def _begin(task: Task, diary: str) -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     diaries.begin(Path(diary))
+    clear_scratch()  # of those that were ended here before
     _bench.task = task
 
 

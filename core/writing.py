@@ -1,5 +1,6 @@
 """Sound into files."""
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,15 +14,18 @@ from torch import Tensor
 
 from selfremaster.core.errors import AudioError, PeakError
 from selfremaster.core.files import write_atomically
-from selfremaster.core.formats import BITS, FINER, UNLIMITED, AudioInfo, storage
+from selfremaster.core.formats import BITS, FINER, SAMPLE_BYTES, UNLIMITED, AudioInfo, storage
 from selfremaster.core.remedies import MOST_OF_OGG, remedy_for
-from selfremaster.core.tags import Tags, append_chunks, write_texts
+from selfremaster.core.stretches import put_speakers
+from selfremaster.core.tags import Tags, left_out, put_pieces, read_tags, write_texts
 
 PathLike = str | os.PathLike[str]
 Samples = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 BLOCK_SAMPLES = 1 << 16
-BYTES_PER_WAV = 2**32 - 2**16
+MOST_BYTES = 2**32 - 2**16  # of sound where lengths have 32 bits
+NO_LONGER = frozenset({"AIFF", "AU"})  # WAV has RF64 for what is longer
+VORBIS_RATE_HZ = 200_000  # that libsndfile does not break down at
 
 
 def write(
@@ -56,11 +60,12 @@ def write_blocks(
     like: AudioInfo | None = None,
     subtype: str | None = None,
     tags: Tags | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Put a sound that comes in blocks into a file, as `write` does.
 
     ``samples`` are how many there are of each channel. What is wrong with a block is found when it
-    comes; then no file is there. ``tags`` are written as far as the container has them.
+    comes; then no file is there. ``tags`` are written as far as the container has a place for them;
+    what is left out is given, in words.
 
     Shape: blocks (channels, samples), full scale = 1. Raises `AudioError` as `write` does.
     """
@@ -72,11 +77,15 @@ def write_blocks(
         for block in blocks:
             yield _checked(place, block, stored, done)
             done += block.shape[1]
+            if done > samples:
+                break
         if done != samples:
             raise AudioError(f"{path}: {done} samples came of {samples}; nothing is written")
 
     with write_atomically(path) as temporary:
         _put(temporary, place, checked(), sample_rate, channels, container, stored, tags)
+        _put_speakers(temporary, channels, like)
+        return () if tags is None else left_out(tags, read_tags(temporary))
 
 
 def writer(
@@ -96,8 +105,30 @@ def writer(
         starts = range(0, sound.shape[1], BLOCK_SAMPLES)
         blocks = (sound[:, start : start + BLOCK_SAMPLES] for start in starts)
         _put(temporary, place, blocks, sample_rate, len(sound), container, stored)
+        _put_speakers(temporary, len(sound), like)
 
     return put
+
+
+def check_place(
+    path: PathLike,
+    channels: int,
+    samples: int,
+    sample_rate: int,
+    like: AudioInfo | None = None,
+    subtype: str | None = None,
+) -> None:
+    """Raise `AudioError` as `write` would for such a sound, before there is one."""
+    place = Path(path)
+    container, stored = _storage(place, channels * samples, like, subtype)
+    _check_vorbis(place, channels, sample_rate, stored)
+    try:
+        with soundfile.SoundFile(
+            io.BytesIO(), "w", sample_rate, channels, stored, format=container
+        ) as file:
+            file.write(np.zeros((1, channels), np.float32))  # some encoders begin no sooner
+    except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
+        raise _refusal(place, channels, sample_rate, container, stored, error) from None
 
 
 def _storage(
@@ -105,7 +136,13 @@ def _storage(
 ) -> tuple[str, str]:
     """Container and subtype for so many samples of all channels together."""
     container, stored = storage(place, like, subtype)
-    if container == "WAV" and values * max(BITS.get(stored, 32) // 8, 1) > BYTES_PER_WAV:
+    size = values * SAMPLE_BYTES.get(stored, 1)
+    if size > MOST_BYTES and container in NO_LONGER:
+        raise AudioError(
+            f"{place}: the sound has {size / 2**30:.1f} GiB and {container} holds no more than 4; "
+            "take .wav, .flac or .caf"
+        )
+    if container == "WAV" and size > MOST_BYTES and soundfile.check_format("RF64", stored):
         container = "RF64"
     elif container == "WAV" and like is not None and like.format in {"WAVEX", "RF64"}:
         container = like.format
@@ -123,9 +160,7 @@ def _put(
     tags: Tags | None = None,
 ) -> None:
     told = tags or Tags()
-    if container == "OGG" and channels > MOST_OF_OGG:
-        advice = remedy_for(place, stored, channels, sample_rate)
-        raise AudioError(f"{place}: {channels} channels; OGG holds {MOST_OF_OGG}; {advice}")
+    _check_vorbis(place, channels, sample_rate, stored)
     name: Any = os.fsencode(temporary)
     try:
         file = soundfile.SoundFile(name, "w", sample_rate, channels, stored, format=container)
@@ -133,14 +168,31 @@ def _put(
             write_texts(file, told)
             for block in blocks:
                 file.write(_stored(block.T, stored))
-        append_chunks(temporary, told)
+        put_pieces(temporary, container, told)
     except (soundfile.SoundFileError, ValueError, TypeError, AssertionError) as error:
         _try_the_disk(temporary)
-        what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
-        advice = remedy_for(place, stored, channels, sample_rate)
-        raise AudioError(
-            f"{place}: {what} cannot be written ({reason_of(error)}); {advice}"
-        ) from None
+        raise _refusal(place, channels, sample_rate, container, stored, error) from None
+
+
+def _check_vorbis(place: Path, channels: int, sample_rate: int, stored: str) -> None:
+    """Raise `AudioError` for what the library would not refuse, but end the process at."""
+    if stored == "VORBIS" and not (channels <= MOST_OF_OGG and sample_rate <= VORBIS_RATE_HZ):
+        most = f"{MOST_OF_OGG} channels and a sample rate of {VORBIS_RATE_HZ} Hz at most"
+        raise _refusal(place, channels, sample_rate, "OGG", stored, ValueError(most))
+
+
+def _put_speakers(temporary: Path, channels: int, like: AudioInfo | None) -> None:
+    if like is not None and like.speakers is not None and like.channels == channels:
+        put_speakers(temporary, like.speakers, like.is_ambisonic)
+
+
+def _refusal(
+    place: Path, channels: int, sample_rate: int, container: str, stored: str, error: Exception
+) -> AudioError:
+    """What is said of a sound that a kind of file cannot hold, and which can."""
+    what = f"{channels} channels at {sample_rate} Hz as {container} {stored}"
+    advice = remedy_for(place, stored, channels, sample_rate)
+    return AudioError(f"{place}: {what} cannot be written ({reason_of(error)}); {advice}")
 
 
 def _try_the_disk(temporary: Path) -> None:

@@ -18,6 +18,7 @@ import pluggy
 from selfremaster.core import hooks
 from selfremaster.core.asides import prints_beside
 from selfremaster.core.components import API_VERSION, hint
+from selfremaster.core.diaries import at_work
 from selfremaster.core.errors import STOPS, ComponentError, one_line
 from selfremaster.registry.tables import BUILTIN, Owner, Table, duplicate_message
 
@@ -72,7 +73,7 @@ def load_plugins(without: Iterable[str] = ()) -> Loaded:
             continue
         version = point.dist.version if point.dist else ""
         try:
-            with prints_beside():
+            with at_work(f"plugin {point.name!r}"), prints_beside():
                 module = point.load()
         except STOPS:
             raise

@@ -31,6 +31,7 @@ from selfremaster.commands.terminal import note
 from selfremaster.commands.train import train
 from selfremaster.commands.transfer import transfer
 from selfremaster.core.errors import SelfRemasterError, one_line
+from selfremaster.core.watching import VARIABLE, watched
 
 PROGRAM = "selfremaster"
 FAILED = 2
@@ -112,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _told(words: list[str], debug: bool, stops: Stops) -> int:
     """Run a command line; whatever is raised becomes one line."""
     try:
-        with _warnings_shown(debug), _threads_in_words(debug):
+        with _warnings_shown(debug), _threads_in_words(debug), watched(_give_up):
             code = _run(words)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -137,6 +138,15 @@ def _run(words: list[str]) -> int:
     except typer.Exit as done:
         return int(done.exit_code)
     return 0
+
+
+def _give_up(part: str, minutes: float) -> None:
+    """End this process: a part hangs. What is written is whole, or not there."""
+    note(
+        f"error: {part} did not come back within {minutes:.4g} minutes, so all was ended; leave it "
+        f"out, or give it more by the variable {VARIABLE} (0: no limit)"
+    )
+    os._exit(FAILED)
 
 
 def _message(error: BaseException) -> str:

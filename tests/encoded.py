@@ -36,6 +36,15 @@ RECIPES: Mapping[str, Recipe] = {
     "ac3": Recipe("ac3", "ac3", 32000),
     "wv": Recipe("wavpack", "wv"),
     "tta": Recipe("tta", "tta"),
+    "mp3.avi": Recipe("libmp3lame", "avi"),
+    "mp3.mka": Recipe("libmp3lame", "matroska"),
+    "aac.ts": Recipe("aac", "mpegts"),
+    "eac3": Recipe("eac3", "eac3", 48000),
+    "mp2": Recipe("mp2", "mp2"),
+    "wma1.wma": Recipe("wmav1", "asf", 44100, 128000),
+    "f4v": Recipe("aac", "f4v", 44100),
+    "3g2": Recipe("aac", "3g2"),
+    "ra": Recipe("ac3", "rm", 44100),
 }
 """By what the names of files end with; the first part tells kinds of one suffix apart."""
 
@@ -78,6 +87,51 @@ def _frames(av: Any, wave: NDArray[np.float32], stream: Any, layout: str) -> lis
     given.sample_rate = rate_hz
     given.pts = 0
     return [*resampler.resample(given), *resampler.resample(None)]
+
+
+class Film(NamedTuple):
+    """Which encoders put pictures and sound into which container."""
+
+    pictures: str
+    sound: str
+    container: str
+    rate_hz: int = 48000
+    channels: int = 1
+    size: tuple[int, int] = (64, 64)
+    frames_a_second: int = 25
+
+
+def encode_late_film(
+    path: Path, film: Film, wave: NDArray[np.float32], late: Mapping[str, float]
+) -> None:
+    """A film of black pictures, whose ``video`` or ``audio`` begins so many seconds late.
+
+    Shape: wave (channels, samples), full scale = 1, at the rate of the film.
+    """
+    import av  # an extra
+
+    seconds = wave.shape[1] / film.rate_hz + max(late.values(), default=0.0)
+    layout = {1: "mono", 2: "stereo"}[film.channels]
+    with path.open("wb") as opened, av.open(opened, "w", format=film.container) as container:
+        shown: Any = container.add_stream(film.pictures, rate=film.frames_a_second)
+        shown.width, shown.height = film.size
+        shown.pix_fmt = "yuv420p"
+        heard: Any = container.add_stream(film.sound, rate=film.rate_hz, layout=layout)
+        packets: list[Any] = []
+        for number in range(round(seconds * film.frames_a_second)):
+            frame = av.VideoFrame(*film.size, "yuv420p")
+            frame.pts = number
+            packets += shown.encode(frame)
+        packets += shown.encode(None)
+        for part in _frames(av, wave, heard, layout):
+            packets += heard.encode(part)
+        packets += heard.encode(None)
+        for packet in packets:
+            more = round(late.get(packet.stream.type, 0.0) / packet.time_base)
+            packet.pts += more
+            packet.dts += more
+        for packet in sorted(packets, key=lambda one: float(one.dts * one.time_base)):
+            container.mux(packet)
 
 
 def encode_film(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.encoded import RECIPES, encode, encode_film
+from tests.encoded import RECIPES, Film, encode, encode_film, encode_late_film
 from tests.odd import NOT_AUDIO, REFUSED, RESTORED, WARNED, Odd, holding
 from tests.odd_bytes import SAMPLES, changed, cut, noise, sound, wav
 
@@ -30,6 +30,15 @@ def film() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "made")
         encode_film(path)
+        return path.read_bytes()
+
+
+def late_film() -> bytes:
+    """A film whose sound begins two seconds after its pictures."""
+    wave = np.ascontiguousarray(sound(SECONDS * 48000, 1, 48000).T)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "made")
+        encode_late_film(path, Film("mpeg4", "flac", "matroska"), wave, {"audio": 2.0})
         return path.read_bytes()
 
 
@@ -82,6 +91,15 @@ def cut_track(kind: str) -> bytes:
 EXACT = ("m4a", "mp4", "alac.m4a", "mov", "3gp", "float.mkv", "webm", "avi", "wv", "tta")
 """Kinds whose decoded length is that of what was encoded, as their headers tell of padding."""
 
+LIKELY = ("aac", "aac.ts", "f4v", "flv", "mp3.avi", "wma", "wma1.wma")
+"""Kinds that do not tell how much their encoders delay, which is likely, but not sure."""
+
+LIKELY_NAMES = {
+    f"track-{number}.{kind.rpartition('.')[2]}"
+    for number, kind in enumerate(RECIPES)
+    if kind in LIKELY
+}
+
 TELLING = ("m4a", "mov", "mka", "webm", "wma", "avi", "flv", "tta")
 """Kinds that tell how long they are before the sound, so that a part of them can be read."""
 
@@ -92,6 +110,8 @@ CONTAINERS = (
             f"track-{number}.{kind.rpartition('.')[2]}",
             f"{recipe.codec} in {recipe.container}",
             partial(track, kind),
+            WARNED if kind in LIKELY else RESTORED,
+            "as most encoders need" if kind in LIKELY else "",
             samples=SECONDS * recipe.rate_hz if kind in EXACT else 0,
         )
         for number, (kind, recipe) in enumerate(RECIPES.items())
@@ -107,6 +127,14 @@ CONTAINERS = (
     odd("m4a.wav", "MP4 by the name of a WAV file", partial(track, "m4a"), samples=2 * 16000),
     odd("wav.m4a", "a WAV file by the name of MP4", wav, samples=SAMPLES),
     odd("languages.mov", "two sound tracks", lambda: track("mov", 1, 2), WARNED, "2 sound tracks"),
+    odd(
+        "late.mkv",
+        "sound that begins two seconds after its film",
+        late_film,
+        WARNED,
+        "the sound begins 2.00 s after the film; silence fills that",
+        4 * 48000,
+    ),
     odd("silent-film.mp4", "a film without sound", film, REFUSED, "no sound track"),
     odd("damaged.m4a", "damaged packets", lambda: damaged("m4a", 900), WARNED, "gaps in time"),
     odd("long.m4a", "a length of two days", lambda: lying(2**32 - 9), samples=2 * 16000),

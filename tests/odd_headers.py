@@ -80,14 +80,34 @@ HEADERS = (
     refused("no-samples.wav", "a sound of no samples", lambda: wav(sound(0)), EMPTY),
     restored("align.wav", "samples of 0 bytes", lambda: wav(align=0)),
     restored("streamed.wav", "a length left open", lambda: wav(data_size=0xFFFFFFFF)),
-    restored("crashed.wav", "lengths never written", lambda: wav(data_size=0, riff_size=0)),
+    warned(
+        "crashed.wav",
+        "lengths never written",
+        lambda: wav(data_size=0, riff_size=0),
+        "its header tells of 0.00 of 0.30 seconds",
+        SAMPLES,
+    ),
     restored("short-riff.wav", "a whole of no length", lambda: wav(riff_size=0)),
     warned(
         "short-data.wav",
         "a sound of half its length",
         lambda: wav(data_size=SAMPLES),
-        "4800 bytes follow the sound",
-        SAMPLES // 2,
+        "its header tells of 0.15 of 0.30 seconds",
+        SAMPLES,
+    ),
+    warned(
+        "short.aiff",
+        "a sound of half its length",
+        lambda: changed(encoded("AIFF"), b"SSND", struct.pack(">I", SAMPLES + 8)),
+        "its header tells of 0.15 of 0.30 seconds",
+        SAMPLES,
+    ),
+    warned(
+        "trailer.wav",
+        "bytes behind the sound that are no chunk",
+        lambda: wav(after=chunk(b"LIST", b"INFO") + noise(99)),
+        "99 bytes follow the sound",
+        SAMPLES,
     ),
     warned("long-data.wav", "a sound of a million bytes", lambda: wav(data_size=10**6)),
     restored("junk.wav", "much before the sound", lambda: wav(before=chunk(b"JUNK", bytes(70000)))),
@@ -203,7 +223,12 @@ DAMAGES = (
     restored(
         "tags.mp3", "an MP3 file with tags", lambda: id3() + mp3() + b"TAG" + bytes(125), LONG
     ),
-    restored("plain.mp3", "an MP3 file that states no length", lambda: without_xing(mp3()), 0),
+    warned(
+        "plain.mp3",
+        "an MP3 file that states no length",
+        lambda: without_xing(mp3()),
+        "576 samples are left out",
+    ),
     restored("twice.mp3", "two MP3 files in one", lambda: mp3() + mp3(), 0),
     warned(
         "lost-plain.mp3",

@@ -150,12 +150,13 @@ def test_an_mp3_that_states_no_length_is_read_to_its_end(
     found, _ = audio.read(path)
     assert 0 <= found.shape[-1] - whole.shape[-1] < 2 * 1152
     assert audio.inspect(path).samples == found.shape[-1]
-    lag = found.shape[-1] - whole.shape[-1]
     spectra = [torch.fft.rfft(wave[0], n=8 * rate) for wave in (found, whole)]
-    delay = int(torch.fft.irfft(spectra[0] * spectra[1].conj()).argmax())
-    assert 0 < delay <= max(lag, 1152)
-    same = min(whole.shape[-1], found.shape[-1] - delay)
-    error = found[:, delay : delay + same] - whole[:, :same]
+    assert int(torch.fft.irfft(spectra[0] * spectra[1].conj()).argmax()) == 0
+    assert audio.inspect(path).remarks == (
+        "by how much its codec, mp3, delays the sound is not told; 576 samples are left out, as "
+        "most encoders need",
+    )
+    error = found[:, : whole.shape[-1]] - whole
     assert audio.rms_db(error[:, 2000:-2000]).max() < -90
 
 
@@ -208,7 +209,7 @@ def test_a_refused_wave_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_an_unknown_suffix_or_subtype_is_refused_with_those_known(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=r"no sound is written as '\.txt'; known: \.wav, \.flac"):
+    with pytest.raises(AudioError, match=r"no sound is written as '\.txt'; known: \.wav, .*\.flac"):
         audio.write(tmp_path / "a.txt", torch.zeros(4), 8000)
     with pytest.raises(AudioError, match="FLAC holds no 'FLOAT'; known: PCM_S8, PCM_16, PCM_24"):
         audio.write(tmp_path / "a.flac", torch.zeros(4), 8000, subtype="FLOAT")

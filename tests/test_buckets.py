@@ -224,7 +224,9 @@ def test_objects_that_are_no_recordings_are_passed_over(server: Server, tapes: P
     server.put("archive", "tapes/empty.wav", b"")
     told = restore(tapes, "s3://archive/tapes", "--output", "s3://other/")
     assert told.code == 0
-    assert told.err == "1 sound files that hold no bytes are passed over\n"
+    assert told.err == (
+        "1 sound files that hold no bytes are passed over\n1 other file was left alone (.txt 1)\n"
+    )
     assert sounds(server.contents("other")) == wanted(tapes)
 
 

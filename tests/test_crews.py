@@ -23,7 +23,7 @@ NOTHING = Told()
 class Hand:
     """Gives outcomes as it is told to, at once; none: never."""
 
-    def __init__(self, about: Outcome, reply: Reply, told: Told) -> None:
+    def __init__(self, about: Outcome | None, reply: Reply, told: Told) -> None:
         self.about, self.reply, self.known = about, reply, told
         self.log: list[str] = []
         self.waiting: list[Future[Any]] = []
@@ -67,7 +67,7 @@ class Hand:
 class Hall:
     """Hands for hire, each of which begins with the next of some outcomes."""
 
-    def __init__(self, reply: Reply, *abouts: Outcome, told: Told = NOTHING) -> None:
+    def __init__(self, reply: Reply, *abouts: Outcome | None, told: Told = NOTHING) -> None:
         self.reply, self.abouts, self.told = reply, list(abouts), told
         self.hired: list[Hand] = []
 
@@ -102,6 +102,25 @@ def test_every_item_is_done_by_as_few_hands_as_there_may_be() -> None:
     few = Hall(doubled)
     assert list(in_order(Crew[int, int](few, 8).results([1, 2]))) == [2, 4]
     assert len(few.hired) == 2
+
+
+def test_who_does_not_begin_in_time_is_ended_and_what_was_at_work_is_named() -> None:
+    told = Told(pid=1, part="vocoder 'hangy' of stranger")
+    hall = Hall(doubled, None, None, told=told)
+    words = (
+        "took longer than 0.0008333 minutes to begin while vocoder 'hangy' of stranger was at "
+        "work and was ended"
+    )
+    with pytest.raises(SelfRemasterError, match=words):
+        Crew[int, int](hall, 2, care_for([], seconds=0.05)).about()
+    assert [hand.log for hand in hall.hired] == [["ended"], ["ended"]]
+
+
+def test_who_waits_for_a_place_is_not_late() -> None:
+    hall = Hall(doubled, None, Done("here"))
+    crew = Crew[int, int](hall, 2, care_for([], seconds=0.0))
+    assert crew.about() == "here"
+    assert hall.hired[0].log == []
 
 
 def test_what_is_lost_with_a_machine_is_done_again_elsewhere() -> None:

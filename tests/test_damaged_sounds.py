@@ -84,10 +84,12 @@ def test_lengths_that_were_never_written_are_found(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(wav())
     whole, _ = audio.read(path)
-    for content in (wav(data_size=0, riff_size=0), wav(data_size=0), wav(data_size=0xFFFFFFFF)):
+    path.write_bytes(wav(data_size=0xFFFFFFFF))
+    assert torch.equal(audio.read(path)[0], whole)
+    assert audio.inspect(path).remarks == ()
+    for content in (wav(data_size=0, riff_size=0), wav(data_size=0)):
         path.write_bytes(content)
-        assert torch.equal(audio.read(path)[0], whole)
-        assert audio.inspect(path).remarks == ()
+        assert torch.equal(audio.read(path, strict=False)[0], whole)
     path.write_bytes(wav(sound(0), after=chunk(b"LIST", b"INFO")))
     with pytest.raises(AudioError, match="0 samples of audio"):
         audio.inspect(path, strict=False)
@@ -95,9 +97,9 @@ def test_lengths_that_were_never_written_are_found(tmp_path: Path) -> None:
 
 def test_what_follows_the_sound_without_being_a_chunk_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
-    path.write_bytes(wav(data_size=1000))
+    path.write_bytes(wav(after=chunk(b"LIST", b"INFO") + b"\xff" * 99))
     assert audio.inspect(path).remarks == (
-        "8600 bytes follow the sound; its header may say too little",
+        "99 bytes follow the sound and are left out; they are no chunk of it",
     )
     path.write_bytes(wav(after=chunk(b"LIST", b"INFO") + chunk(b"id3 ", b"x" * 11)))
     assert audio.inspect(path).remarks == ()

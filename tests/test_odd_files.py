@@ -14,6 +14,7 @@ import torch
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
 from tests.odd import OUTCOMES, REFUSED, RESTORED, WARNED, Odd
+from tests.odd_containers import LIKELY_NAMES
 from tests.odd_files import ODD_FILES, make, odd_files, outcome_of, run_commands, table
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +32,14 @@ REPAIRED = {
 SOUND_ODD = {"opposed.wav", "loud.wav", "square.wav", "clipped.wav"}
 """Restored with a word on their channels or their level."""
 
-NOTHING_MISSING = {"short-data.wav", "bare.au", "languages.mov"}
+NOTHING_MISSING = {
+    "trailer.wav",
+    "bare.au",
+    "languages.mov",
+    "late.mkv",
+    "plain.mp3",
+    *LIKELY_NAMES,
+}
 """Restored with a warning, with --strict, too."""
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")

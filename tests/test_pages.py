@@ -15,6 +15,8 @@ import torch
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError, ComponentError
 from selfremaster.core.restoring import Form
+from selfremaster.core.streaming import BLOCK_SAMPLES
+from selfremaster.pages import servers, workshops
 from selfremaster.pages.workshops import (
     ANEW,
     AS_MODEL,
@@ -202,6 +204,64 @@ def test_a_model_is_loaded_once_and_speaks_as_it_is_told(workshop: Workshop) -> 
     assert workshop.model("tiny", ANEW).output is None
 
 
+def test_what_is_heard_is_never_held_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many channels at a high rate, of which ten minutes would be gigabytes."""
+    source, target = tmp_path / "wide.flac", tmp_path / "heard.wav"
+    audio.write(source, 0.1 * torch.randn(8, 192_000), 192_000)
+    monkeypatch.setattr(workshops, "LONGEST_HEARD_SECONDS", 0.7)
+    largest, held = 0, audio.write_blocks
+
+    def write(path: Path, blocks: Iterator[torch.Tensor], *about: Any, **more: Any) -> Any:
+        def measured() -> Iterator[torch.Tensor]:
+            nonlocal largest
+            for block in blocks:
+                largest = max(largest, block.numel())
+                yield block
+
+        return held(path, measured(), *about, **more)
+
+    monkeypatch.setattr(audio, "write_blocks", write)
+    workshops._playable(source, target)
+    found = audio.inspect(target)
+    assert (found.channels, found.sample_rate, found.subtype) == (1, 48_000, "PCM_16")
+    assert found.seconds == pytest.approx(0.7)
+    assert largest <= BLOCK_SAMPLES
+
+
+def test_a_result_that_cannot_be_played_fails_alone(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write_tone(tmp_path / f"{number}.wav") for number in range(2)]
+    playable = workshops._playable
+
+    def full(source: Path, target: Path) -> Path:
+        if source.name == "0.wav":
+            raise OSError(28, "No space left on device")
+        return playable(source, target)
+
+    monkeypatch.setattr(workshops, "_playable", full)
+    made = restored(workshop, *paths)
+    assert [one.failure for one in made] == ["No space left on device", ""]
+
+
+def test_what_a_killed_server_left_is_deleted_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("selfremaster.core.scratch.YOUNG_SECONDS", -1.0)
+    left = tmp_path / f"{servers.PREFIX}left"
+    left.mkdir()
+    (left / "private.wav").write_text("a tape")
+    with servers.own_folder() as folder:
+        assert not left.exists()
+        with servers.own_folder() as other:  # of another server, which lives
+            assert folder.exists()
+            assert folder != other
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_thing_at_a_time(workshop: Workshop, tmp_path: Path) -> None:
     paths = [write_tone(tmp_path / f"{number}.wav") for number in range(2)]
     working = workshop.restore(paths, "tiny", AS_MODEL, Form(), workshop.new_place())
@@ -239,7 +299,9 @@ def test_names_that_lead_here_from_elsewhere_are_refused(address: str, host: str
     assert status(address, Host=host) == 403
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "http://127.0.0.1:1", "http://["]
+)
 def test_other_pages_are_refused(address: str, origin: str) -> None:
     assert status(f"{address}/gradio_api/queue/join", Origin=origin) == 403
 

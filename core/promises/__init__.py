@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from selfremaster.core.components import KINDS, hint
+from selfremaster.core.diaries import at_work
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import BASES, Features
 from selfremaster.core.promises import (
@@ -96,7 +97,11 @@ def run(kind: str, part: Any, context: Context | None = None) -> list[PromiseRes
         )
     with torch.random.fork_rng(devices=[]):  # parts that use the global generator harm nobody else
         tried = cases(kind, part, context)
-        return [judge(part, promise, tried) for promise in promises]
+        results = []
+        for promise in promises:
+            with at_work(f"{kind} {type(part).__name__}"):
+                results.append(judge(part, promise, tried))
+        return results
 
 
 def check(kind: str, part: Any, context: Context | None = None) -> None:

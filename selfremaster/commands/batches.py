@@ -33,7 +33,8 @@ IncludeOption = Annotated[
     typer.Option(
         "--include",
         metavar="PATTERN",
-        help="Only files that lie so in their folder, such as 1931/*.wav; may be repeated.",
+        help="Only files that lie so in their folder, such as 1931/*.wav; capitals make no "
+        "difference; may be repeated.",
         show_default=False,
     ),
 ]

@@ -60,7 +60,9 @@ SubtypeOption = Annotated[
 StrictOption = Annotated[
     bool,
     typer.Option(
-        "--strict", help="Refuse recordings the end of which is missing; otherwise this is noted."
+        "--strict",
+        help="Refuse recordings the end of which is missing, or whose header tells of less sound "
+        "than there is; otherwise this is noted.",
     ),
 ]
 RepairOption = Annotated[

@@ -199,6 +199,7 @@ def restore(
     """
     from selfremaster.core import jobs, restoring
     from selfremaster.core.content_files import CONTENT_SUFFIX
+    from selfremaster.core.folders import in_words
     from selfremaster.core.ledgers import PROVENANCE_SUFFIX
     from selfremaster.core.remotes import here
     from selfremaster.registry.building import current
@@ -263,8 +264,10 @@ def restore(
     for told in () if quiet else batch.notes:
         note(told)
     note_remarks(done, quiet)
+    if batch.left and not quiet:
+        note(in_words(batch.left))
     if as_json:
-        say_json(_as_json(done, failures))
+        say_json(_as_json(done, failures) | {"left_alone": dict(batch.left)})
     elif not quiet:
         _show(done, metrics)
         _show_content(done)

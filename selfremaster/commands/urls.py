@@ -54,7 +54,9 @@ def plan_batch(
             include=include,
             exclude=exclude,
         )
-        return remote_plans.Plan(list(planned), [], folder_of(here, output, planned), {}, [])
+        folder = folder_of(here, output, planned)
+        left = jobs.left_alone(here, output, include, exclude)
+        return remote_plans.Plan(list(planned), [], folder, {}, [], left)
     for option, value in others.items():
         if value is not None:
             raise RemoteError(

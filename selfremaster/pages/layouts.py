@@ -28,8 +28,8 @@ footer { display: none !important; }
 .told { overflow-wrap: anywhere; }
 """
 WELCOME = """# Restore a recording
-The sound stays on this computer: nothing is sent elsewhere, and all is deleted when the page is
-closed. Listen before you trust it: a model may invent what it cannot hear."""
+The sound stays on this computer: nothing is sent elsewhere, and all is deleted within two hours,
+and when the program ends. Listen before you trust it: a model may invent what it cannot hear."""
 
 
 class Layout:

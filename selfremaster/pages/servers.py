@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +10,14 @@ from urllib.parse import urlsplit
 
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.packages import require
+from selfremaster.core.scratch import clear_scratch, scratch
 from selfremaster.pages.layouts import STYLE, TITLE, Layout
 from selfremaster.pages.workshops import MEBIBYTE, Workshop
 
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FIRST_PORT, TRIED_PORTS = 7860, 20
 GRACE_SECONDS = 2
+PREFIX = "selfremaster-page-"
 SILENT = {
     "GRADIO_ANALYTICS_ENABLED": "False",
     "GRADIO_ALLOW_FLAGGING": "never",
@@ -51,7 +52,7 @@ class Guard:
         host = headers.get("host", b"").decode("latin-1")
         origin = headers.get("origin", b"").decode("latin-1")
         strange = self.local and hostname(f"//{host}") not in LOCAL_HOSTS
-        if strange or (origin and urlsplit(origin).netloc != host):
+        if strange or (origin and not _is_from(origin, host)):
             start = {"type": "http.response.start", "status": REFUSED, "headers": []}
             await send(start)
             await send({"type": "http.response.body", "body": b"not from here"})
@@ -80,6 +81,13 @@ def hostname(address: str) -> str | None:
         return urlsplit(address).hostname
     except ValueError:
         return None
+
+
+def _is_from(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def application(workshop: Workshop, local: bool = True) -> Any:
@@ -143,7 +151,7 @@ def serve(workshop: Workshop, host: str, opened: socket.socket) -> None:
     app = application(workshop, local=host in LOCAL_HOSTS)
     settings = uvicorn.Config(
         app,
-        log_level="error",
+        log_level="critical",
         access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
@@ -154,5 +162,6 @@ def serve(workshop: Workshop, host: str, opened: socket.socket) -> None:
 @contextmanager
 def own_folder() -> Iterator[Path]:
     """A folder for all that visitors bring and get; deleted at the end."""
-    with tempfile.TemporaryDirectory(prefix="selfremaster-page-", ignore_cleanup_errors=True) as it:
-        yield Path(it)
+    clear_scratch(PREFIX)  # what one left that was killed
+    with scratch(PREFIX) as folder:
+        yield folder

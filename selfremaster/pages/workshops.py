@@ -20,7 +20,7 @@ from selfremaster.core.models import Model
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.remotes import here
 from selfremaster.core.restoring import PICTURE_SUFFIX, Form
-from selfremaster.core.streaming import Filed, beginning
+from selfremaster.core.streaming import Altered, Beginning, Filed, Resampled, Sound
 from selfremaster.registry.assembling import load
 
 MEBIBYTE = 2**20
@@ -231,13 +231,19 @@ def _made(
 ) -> Made:
     if isinstance(result, Failure):
         return Made(job.source.name, failure=_plain(result.reason, job.source))
-    heard.mkdir(exist_ok=True)
     picture, target = job.beside(PICTURE_SUFFIX), here(result.target)
+    try:
+        heard.mkdir(exist_ok=True)
+        before = _playable(job.source, heard / f"before-{target.name}{PLAYED}")
+        after = _playable(target, heard / f"after-{target.name}{PLAYED}")
+    except (SelfRemasterError, OSError) as error:  # the others are made all the same
+        told = error.strerror if isinstance(error, OSError) else str(error)
+        return Made(job.source.name, failure=_plain(told or "cannot be played", job.source))
     return Made(
         target.name,
         target,
-        _playable(job.source, heard / f"before-{target.name}{PLAYED}"),
-        _playable(target, heard / f"after-{target.name}{PLAYED}"),
+        before,
+        after,
         picture if picture.exists() else None,
         result.seconds,
         getattr(result, "notes", ()),
@@ -247,13 +253,16 @@ def _made(
 def _playable(source: Path, target: Path) -> Path:
     """The beginning of a sound as every browser plays it: 16 bits, two channels at most."""
     info = audio.inspect(source, strict=False)
-    wave = beginning(Filed(source, info, False), round(LONGEST_HEARD_SECONDS * info.sample_rate))
-    if len(wave) > 2:
-        wave = wave.mean(dim=0, keepdim=True)
-    rate = info.sample_rate
-    if not 8000 <= rate <= 48000:
-        wave, rate = audio.resample(wave, rate, 48000), 48000
-    audio.write(target, wave.clamp(-1, 1), rate, subtype="PCM_16")
+    most = round(LONGEST_HEARD_SECONDS * info.sample_rate)
+    sound: Sound = Beginning(Filed(source, info, False), most)
+    if info.channels > 2:
+        sound = Altered(sound, lambda block: block.mean(dim=0, keepdim=True), 1)
+    if not 8000 <= info.sample_rate <= 48000:
+        sound = Resampled(sound, 48000)
+    blocks = (block.clamp(-1, 1) for block in sound.blocks())
+    audio.write_blocks(
+        target, blocks, sound.sample_rate, sound.channels, sound.samples, subtype="PCM_16"
+    )
     return target
 
 
