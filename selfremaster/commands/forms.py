@@ -17,13 +17,17 @@ ChannelsOption = Annotated[
     typer.Option(
         "--channels",
         help="linked: change all channels alike, so that every sound stays at its place; "
-        "independent: each by itself, as two microphones need it; mono: restore their mean.",
+        "independent: each by itself, as two microphones need it; mono: restore their mean, as "
+        "loud as that is, with one of two turned over where they are in anti-phase.",
     ),
 ]
 LevelOption = Annotated[
     str,
     typer.Option(
-        "--level", metavar="keep|LUFS", help="The loudness: that of the recording, or such as -23."
+        "--level",
+        metavar="keep|LUFS",
+        help="The loudness of the result: that of the recording (of the mean of its channels with "
+        "mono), or such as -23. Recordings below -70 LUFS keep their level.",
     ),
 ]
 FormatOption = Annotated[
