@@ -63,6 +63,8 @@ class Care(NamedTuple):
     """How long an item may take, of which so much sound was told so far."""
     lost: Callable[[Any, Loss], Any] | None = None
     """What to give for an item without a result, after tidying up behind it."""
+    begin_seconds: float = math.inf
+    """How long beginning may take, from when there is a process."""
 
 
 class _Busy(NamedTuple):
@@ -98,7 +100,7 @@ class Crew(Generic[Item, Result]):
     def about(self) -> Any:
         """What the work gives when it begins, by the first hand that is ready.
 
-        Beginning may take as long as an item without sound. Raises `SelfRemasterError` as `Crew`.
+        Raises `SelfRemasterError` where that takes too long, and as `Crew`.
         """
         with told_by_ctrl_c() as interrupts:
             while self._first is None:
@@ -191,7 +193,7 @@ class Crew(Generic[Item, Result]):
             told = hand.told()
             if not told.pid:
                 continue
-            seconds = self._care.limit_seconds(None, 0.0)
+            seconds = self._care.begin_seconds
             began = self._begun.setdefault(task, time.monotonic())
             if time.monotonic() - began > seconds:
                 late.append((task, Loss("hung", told.part, seconds=seconds)))

@@ -31,7 +31,7 @@ UNSYNCHRONISED, EXTENDED = 0x80, 0x40
 
 
 def read_tag(file: BinaryIO) -> bytes:
-    """The whole tag; nothing where there is none, or one cut off or too large."""
+    """The whole tag; nothing where there is none, or one cut off, empty or too large."""
     file.seek(0)
     head = file.read(10)
     if len(head) < 10 or head[:3] != ID3:
@@ -40,7 +40,7 @@ def read_tag(file: BinaryIO) -> bytes:
     if size > LARGEST_CHUNK:
         return b""
     body = file.read(size)
-    return head + body if len(body) == size else b""
+    return head + body if len(body) == size and any(body[:1]) else b""
 
 
 def put_tag(path: Path, tag: bytes) -> None:

@@ -65,8 +65,10 @@ def read_chunks(
 
 def walk(file: BinaryIO, form: Form) -> Iterator[tuple[bytes, int]]:
     """Name and size of each chunk of a file, which then stands where it begins."""
-    place, sizes = 12, {}
+    place, sizes, end = 12, {}, file.seek(0, os.SEEK_END)
     for _ in range(MOST_CHUNKS):
+        if place > end:  # a size may say anything, up to what no file can be sought to
+            return
         file.seek(place)
         head = file.read(8)
         if len(head) < 8:

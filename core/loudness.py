@@ -125,8 +125,8 @@ def gain_to(powers: NDArray[np.float64], wanted_lufs: float, near: float = 1.0) 
     than one factor does, it is the nearest to ``near``. For any loudness above -70 LUFS there is
     one: it rises with the factor but for steps down where a block comes in.
 
-    >>> round(gain_to(np.array([1.0, 0.5]), -3.691), 3)
-    0.816
+    >>> round(gain_to(np.array([1.0, 0.5]), -3.691), 2)
+    0.82
     """
     loudest = np.sort(powers[powers > 0])[::-1]
     if not len(loudest):

@@ -89,7 +89,7 @@ def care_for(lost: list[Loss], seconds: float = math.inf) -> Care:
         lost.append(loss)
         return -1
 
-    return Care(lambda item, sound_seconds: seconds, note)
+    return Care(lambda item, sound_seconds: seconds, note, seconds)
 
 
 def test_every_item_is_done_by_as_few_hands_as_there_may_be() -> None:

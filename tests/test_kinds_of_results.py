@@ -136,14 +136,14 @@ def test_wav_becomes_rf64_where_it_must(
 @pytest.mark.parametrize(
     ("name", "channels", "rate", "says"),
     [
-        ("a.opus", 1, 22050, "take another rate, or .wav or .flac"),
-        ("a.mp3", 1, 96000, "take another rate, or .wav or .flac"),
-        ("a.mp3", 3, 48000, "take .wav or .flac"),
-        ("a.flac", 9, 48000, "; take .wav"),
-        ("a.flac", 1, 768000, "take another rate, or .wav"),
-        ("a.ogg", 1, 200001, "take another rate, or .wav or .flac"),
-        ("a.ogg", 1, 768000, "take another rate, or .wav"),
-        ("a.wav", 2000, 8000, "take .caf"),
+        ("a.opus", 1, 22050, "take .wav, .flac or .caf, or 48000 Hz (restore --rate 48000)"),
+        ("a.mp3", 1, 96000, "take .wav, .flac or .caf, or 48000 Hz (restore --rate 48000)"),
+        ("a.mp3", 3, 48000, "take .wav, .flac or .caf"),
+        ("a.flac", 9, 48000, "; take .wav or .caf"),
+        ("a.flac", 1, 768000, "take .wav or .caf, or 48000 Hz (restore --rate 48000)"),
+        ("a.ogg", 1, 200001, "take .wav or .caf, or 48000 Hz (restore --rate 48000)"),
+        ("a.ogg", 1, 768000, "take .wav or .caf, or 48000 Hz (restore --rate 48000)"),
+        ("a.wav", 2000, 8000, "no kind of file here holds it"),
     ],
 )
 def test_what_a_kind_of_file_cannot_hold_is_refused_before_any_work(
@@ -166,7 +166,10 @@ def test_restore_says_so_before_it_restores(
     for more, says in (
         (("new.aiff",), "AIFF holds no more than 4; take .wav, .flac or .caf"),
         (("new.au",), "AU holds no more than 4; take .wav, .flac or .caf"),
-        (("new.opus", "--rate", "22050"), "take another rate, or .wav or .flac"),
+        (
+            ("new.opus", "--rate", "22050"),
+            "take .wav, .flac or .caf, or 48000 Hz (restore --rate 48000)",
+        ),
     ):
         target = tmp_path / more[0]
         done = run("restore", tmp_path / "a.wav", "--output", target, *more[1:], "--model", bundle)

@@ -90,7 +90,7 @@ PLACES = ("a.wav", "B.WAV", "1931/C.Wav", "1931/Über.wav", "d.flac")
 def test_capitals_and_accents_make_no_difference(
     tmp_path: Path, include: list[str], exclude: list[str], expected: set[str], form: str
 ) -> None:
-    spelt = [unicodedata.normalize(form, place) for place in PLACES]  # type: ignore[arg-type]
+    spelt = [unicodedata.normalize(form, place) for place in PLACES]  # type: ignore[arg-type]  # one of two words
     tapes = make(tmp_path / "tapes", *spelt)
     planned = jobs.plan([tapes], tmp_path / "new", include=include, exclude=exclude)
     found = {unicodedata.normalize("NFC", job.place.as_posix()) for job in planned}

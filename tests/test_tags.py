@@ -224,6 +224,13 @@ def test_damaged_chunks_are_left_out(tmp_path: Path, tail: bytes) -> None:
     assert np.isfinite(soundfile.read(tmp_path / "new.wav")[0]).all()
 
 
+def test_a_size_beyond_all_files_ends_the_search(tmp_path: Path) -> None:
+    old = with_chunks(tmp_path / "old.wav", (b"bext", BEXT), kind="RF64")
+    data = old.read_bytes()
+    old.write_bytes(data[:28] + struct.pack("<Q", 2**64 - 1) + data[36:])
+    assert pieces(old) == {}
+
+
 def test_what_is_too_large_is_left_out_and_told(tmp_path: Path) -> None:
     old = with_chunks(tmp_path / "old.wav", (b"axml", bytes(LARGEST_CHUNK + 1)), (b"bext", BEXT))
     told = restored(old, tmp_path / "new.wav")

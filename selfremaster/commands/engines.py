@@ -239,7 +239,7 @@ def _care(minutes: float | None, tidy: Callable[[AnyJob], None]) -> Care:
         hung = loss.why == "hung"
         return given_up(job, limit.words(loss.seconds, loss.part) if hung else loss.words())
 
-    return Care(lambda _, sound_seconds: limit.seconds(sound_seconds), lost)
+    return Care(lambda _, sound_seconds: limit.seconds(sound_seconds), lost, limit.seconds(0.0))
 
 
 def _processors() -> int:
