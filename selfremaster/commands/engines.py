@@ -239,7 +239,8 @@ def _care(minutes: float | None, tidy: Callable[[AnyJob], None]) -> Care:
         hung = loss.why == "hung"
         return given_up(job, limit.words(loss.seconds, loss.part) if hung else loss.words())
 
-    return Care(lambda _, sound_seconds: limit.seconds(sound_seconds), lost, limit.seconds(0.0))
+    beginning = max(LEAST_SECONDS, limit.seconds(0.0))  # a model is loaded, however short the files
+    return Care(lambda _, sound_seconds: limit.seconds(sound_seconds), lost, beginning)
 
 
 def _processors() -> int:
