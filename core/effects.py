@@ -87,6 +87,7 @@ def sent_through(
     strength: float = 1.0,
     upright: bool = False,
     wanted_lufs: float | None = None,
+    speakers: int | None = None,
     folder: Path | None = None,
 ) -> Iterator[Sent]:
     """A sound under an effect: same rate, length and loudness; inside of the block it can be read.
@@ -100,7 +101,8 @@ def sent_through(
     ``mono`` sends their mean, which comes back as one; their difference where they are in
     anti-phase. ``strength`` goes from the sound, 0, to what comes back, 1, as `blend_blocks` does.
     What came out upside down is turned over before it is mixed, or always where it is to come back
-    ``upright``. ``wanted_lufs`` is a loudness to give it instead of its own.
+    ``upright``. ``wanted_lufs`` is a loudness to give it instead of its own; ``speakers`` say how
+    much each channel counts for it, as in `channel_weights`.
 
     The function is given (channels, samples) and keeps the shape. What it gives for a sample may
     hang on three seconds around it; what reaches further is faded from piece to piece. Raises
@@ -111,7 +113,8 @@ def sent_through(
     mixed_from: PhaseMeter | None = None
     if channels == "mono" and sound.channels > 1:
         sound, mixed_from = mixed_down(sound)
-    before = LevelMeter(sound.sample_rate, sound.channels, apart)
+        speakers = None
+    before = LevelMeter(sound.sample_rate, sound.channels, apart, speakers)
     gain = peak_gain(_peak_of(sound, frame.sample_rate, before), frame.peak_db)
     loudest = 10 ** (frame.peak_db / 20)
 
@@ -192,7 +195,7 @@ def _levelled(
     blocks: Iterable[Tensor], kept: Spool, before: LevelMeter, wanted_lufs: float | None
 ) -> Sent:
     """Write a sound down, and give it the loudness of another one, or the one that is wanted."""
-    after = LevelMeter(kept.sample_rate, kept.channels, before.apart)
+    after = LevelMeter(kept.sample_rate, kept.channels, before.apart, before.speakers)
     for block in blocks:
         kept.add(block)
         after.add(block)

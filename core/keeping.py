@@ -78,7 +78,7 @@ def keep(
         tags = tags.at_another_rate(sound.sample_rate, sample_rate)
         sound = Resampled(sound, sample_rate)
         if lufs is not None:
-            sound, told = _at_loudness(sound, lufs)
+            sound, told = _at_loudness(sound, lufs, like)
             notes = (*notes, *told)
 
     def put(given: Sound) -> tuple[str, ...]:
@@ -125,9 +125,10 @@ def _lost_speakers(job: Job, like: AudioInfo, channels: int) -> tuple[str, ...]:
     )
 
 
-def _at_loudness(sound: Sound, lufs: float) -> tuple[Sound, tuple[str, ...]]:
+def _at_loudness(sound: Sound, lufs: float, like: AudioInfo) -> tuple[Sound, tuple[str, ...]]:
     """A sound at a loudness, as far as full scale and what is left of it allow; says how far."""
-    meter = LevelMeter(sound.sample_rate, sound.channels)
+    speakers = like.speakers if sound.channels == like.channels else None
+    meter = LevelMeter(sound.sample_rate, sound.channels, speakers=speakers)
     for block in sound.blocks():
         meter.add(block)
     wanted, highest = gain_to(meter.whole_powers(), lufs), meter.true_peak

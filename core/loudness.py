@@ -13,6 +13,7 @@ from selfremaster.core.levels import LOWEST_RATE
 
 SURROUND = (5, 6, 8)  # channels
 BEHIND = 1.41
+EFFECTS, BACK_SPEAKERS, SIDE_SPEAKERS = 0x8, 0x30, 0x600  # bits of the mask of WAV files
 BLOCK_SECONDS, STEP_SECONDS = 0.4, 0.1
 ABSOLUTE_GATE_LUFS = -70.0  # blocks below it are silence
 RELATIVE_GATE_LU = -10.0  # blocks so far below the mean of the others are pauses
@@ -65,8 +66,9 @@ class LoudnessMeter:
     -3.01
     """
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, speakers: int | None = None) -> None:
         self.sample_rate = sample_rate
+        self._speakers = speakers
         self._sections = weighting(sample_rate)
         self._state: NDArray[np.float64] | None = None
         self._waiting: NDArray[np.float64] = np.zeros(0)  # weighted power, all channels together
@@ -80,7 +82,7 @@ class LoudnessMeter:
         if self._state is None:
             self._state = np.zeros((len(self._sections), len(sound), 2))
         weighted, self._state = sosfilt(self._sections, sound, axis=-1, zi=self._state)
-        powers = np.square(weighted) * channel_weights(len(sound))[:, None]
+        powers = np.square(weighted) * channel_weights(len(sound), self._speakers)[:, None]
         heard = np.concatenate([self._waiting, powers.sum(axis=0)])
         block, step = round(BLOCK_SECONDS * self.sample_rate), _step(self.sample_rate)
         starts = np.arange(0, len(heard) - block + 1, step)
@@ -158,15 +160,22 @@ def loudness_gain(wave: Tensor, sample_rate: int, target_lufs: float) -> float:
     return 1.0 if loudness == -math.inf else float(10 ** ((target_lufs - loudness) / 20))
 
 
-def channel_weights(channels: int) -> NDArray[np.float64]:
+def channel_weights(channels: int, speakers: int | None = None) -> NDArray[np.float64]:
     """How much each channel counts, of BS.1770-4, table 3: low-frequency effects not at all.
 
-    In the order of files with so many channels: left, right, centre, from six on effects, the rest
-    behind. Up to four all count alike.
+    ``speakers`` is the mask by which WAV files say which speaker each channel is for: those at the
+    sides count more, and those behind where there are none at the sides. Without it, or where it is
+    0, the order is that of files with so many channels: left, right, centre, from six on effects,
+    the rest behind. Up to four all count alike then.
 
-    >>> channel_weights(6).tolist()
-    [1.0, 1.0, 1.0, 0.0, 1.41, 1.41]
+    >>> channel_weights(6).tolist(), channel_weights(4, 0x10F).tolist()
+    ([1.0, 1.0, 1.0, 0.0, 1.41, 1.41], [1.0, 1.0, 1.0, 0.0])
     """
+    if speakers:
+        beside = BACK_SPEAKERS if not speakers & SIDE_SPEAKERS else SIDE_SPEAKERS
+        bits = [1 << bit for bit in range(32) if speakers >> bit & 1][:channels]
+        told = [0.0 if bit == EFFECTS else BEHIND if bit & beside else 1.0 for bit in bits]
+        return np.array(told + [1.0] * (channels - len(told)))
     if channels not in SURROUND:
         return np.ones(channels)
     front = [1.0, 1.0, 1.0] + [0.0] * (channels > SURROUND[0])

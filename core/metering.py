@@ -17,8 +17,9 @@ PEAK_LIMIT = 0.999
 class LevelMeter:
     """Loudness, root mean square, peaks and phase of a sound that comes in blocks.
 
-    ``apart`` tells the channels' loudness one by one, otherwise they are heard together. The true
-    peak is the highest point between samples, too, as `PeakMeter` has it.
+    ``apart`` tells the channels' loudness one by one, otherwise they are heard together, each as
+    `channel_weights` says of the ``speakers``. The true peak is the highest point between samples,
+    too, as `PeakMeter` has it.
 
     >>> meter = LevelMeter(8000, channels=1)
     >>> tone = torch.sin(torch.arange(8000) * torch.pi / 4 + torch.pi / 8)[None]
@@ -28,12 +29,18 @@ class LevelMeter:
     (0.924, 1.0, 0.707)
     """
 
-    def __init__(self, sample_rate: int, channels: int, apart: bool = False) -> None:
-        self.apart = apart
+    def __init__(
+        self, sample_rate: int, channels: int, apart: bool = False, speakers: int | None = None
+    ) -> None:
+        self.apart, self.speakers = apart, speakers
         self.samples = 0
         self.peak = 0.0
         self._peaks = PeakMeter(channels)
-        self._meters = [LoudnessMeter(sample_rate) for _ in range(channels if apart else 1)]
+        self._meters = [LoudnessMeter(sample_rate, speakers)]
+        self._weights = np.ones(1)
+        if apart:
+            self._meters = [LoudnessMeter(sample_rate) for _ in range(channels)]
+            self._weights = channel_weights(channels, speakers)
         self._energy = torch.zeros(channels, dtype=torch.float64)
         self.phase = PhaseMeter(sample_rate)
 
@@ -74,7 +81,7 @@ class LevelMeter:
     def whole_powers(self, gains: Tensor | None = None) -> NDArray[np.float64]:
         """The weighted power of each block of all channels together, each after its gain."""
         factors = np.ones(len(self._meters)) if gains is None else gains.double().numpy()
-        weights = channel_weights(len(self._meters)) * np.square(factors)
+        weights = self._weights * np.square(factors)
         whole: NDArray[np.float64] = weights @ np.stack(self.powers)
         return whole
 

@@ -196,6 +196,7 @@ class Model(nn.Module):
         channels: Channels = "independent",
         strength: float = 1.0,
         wanted_lufs: float | None = None,
+        speakers: int | None = None,
         folder: Path | None = None,
     ) -> AbstractContextManager[Sent]:
         """A sound of any length after the function, as `effects.sent_through` gives it."""
@@ -206,6 +207,7 @@ class Model(nn.Module):
             channels=channels,
             strength=strength,
             wanted_lufs=wanted_lufs,
+            speakers=speakers,
             folder=folder,
         )
 

@@ -197,7 +197,7 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
 
 @contextmanager
 def _restored(
-    model: Model, recording: Sound, form: Form, job: Job
+    model: Model, recording: Filed, form: Form, job: Job
 ) -> Iterator[tuple[Sound, tuple[str, ...], float | None]]:
     """The restored sound at the recording's rate, what is to be said of it, and how loud it is."""
     if form.strength == 0 and form.channels != "mono" and form.wanted_lufs is None:
@@ -209,6 +209,7 @@ def _restored(
         channels=form.channels,
         strength=form.strength,
         wanted_lufs=form.wanted_lufs,
+        speakers=recording.info.speakers,
         folder=folder_for(recording, job),
     ) as sent:
         notes = tuple(findings(sent, form.channels, form.wanted_lufs))

@@ -4,13 +4,15 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from selfremaster.core import audio, writing
 from selfremaster.core.errors import AudioError
+from selfremaster.core.loudness import integrated_loudness
 from tests.cli import run, write_tiny_bundle
-from tests.odd_bytes import RATE, chunk, encoded, sound
+from tests.odd_bytes import RATE, Sound, chunk, encoded, sound
 
 GIB = 1 << 30
 AMBISONIC = bytes.fromhex("010000002107d3118644c8c1ca000000")
@@ -22,8 +24,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_bundle(tmp_path_factory.mktemp("tiny") / "tiny.safetensors")
 
 
-def extensible(channels: int, mask: int, guid: bytes = PCM, samples: int = 800) -> bytes:
-    values = (sound(samples, channels) * 32767).astype("<i2").tobytes()
+def extensible(channels: int, mask: int, guid: bytes = PCM, wave: Sound | None = None) -> bytes:
+    values = ((sound(800, channels) if wave is None else wave) * 32767).astype("<i2").tobytes()
     sizes = (0xFFFE, channels, RATE, RATE * channels * 2, channels * 2, 16, 22, 16, mask)
     body = chunk(b"fmt ", struct.pack("<HHIIHHHHI", *sizes) + guid) + chunk(b"data", values)
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WAVE" + body
@@ -70,6 +72,17 @@ def test_they_are_kept_in_rf64_and_lost_with_their_channels(tmp_path: Path) -> N
     assert layout_of(tmp_path / "b.rf64")[0] == 0x600
     audio.write(tmp_path / "b.wav", torch.zeros(1, 9), RATE, like=info)
     assert layout_of(tmp_path / "b.wav")[0] == 4
+
+
+def test_effects_do_not_count_as_loudness(tmp_path: Path, bundle: Path) -> None:
+    """What hums for the subwoofer is no part of --level, wherever its channel is."""
+    wave = np.array(sound(2 * RATE, 3), copy=True)
+    wave[:, 2] = 0.5 * np.sin(2 * np.pi * 60 * np.arange(len(wave)) / RATE)
+    (tmp_path / "a.wav").write_bytes(extensible(3, 0xB, wave=wave))
+    words = ("--model", bundle, "--strength", "0", "--level", "-30")
+    assert run("restore", tmp_path / "a.wav", "--output", tmp_path / "b.wav", *words).code == 0
+    sides = audio.read(tmp_path / "b.wav")[0][:2]
+    assert integrated_loudness(sides, RATE) == pytest.approx(-30, abs=0.1)
 
 
 def test_ambisonic_sound_stays_so(tmp_path: Path) -> None:

@@ -112,3 +112,29 @@ def test_channels_of_surround_count_as_in_bs1770() -> None:
     assert meter_of(effects).whole_lufs == -math.inf
     louder = meter_of(behind).whole_lufs - meter_of(front).whole_lufs
     assert louder == pytest.approx(10 * math.log10(1.41), abs=0.01)
+
+
+SPEAKERS = {  # mask -> how much each channel counts
+    0x10F: (1, 1, 1, 0, 1),  # one behind the listener
+    0x60F: (1, 1, 1, 0, 1.41, 1.41),
+    0x63F: (1, 1, 1, 0, 1, 1, 1.41, 1.41),
+    0x33: (1, 1, 1.41, 1.41),
+    0x107: (1, 1, 1, 1),
+    0: (1, 1, 1, 0, 1.41, 1.41),  # says nothing: the usual order
+}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("mask", SPEAKERS)
+def test_each_channel_counts_as_its_speaker_does(mask: int, apart: bool) -> None:
+    weights = SPEAKERS[mask]
+    sound = 0.1 * noise(1, RATE)
+    alone = LevelMeter(RATE, 1)
+    alone.add(sound)
+    for place, weight in enumerate(weights):
+        wave = torch.zeros(len(weights), sound.shape[1])
+        wave[place] = sound[0]
+        meter = LevelMeter(RATE, len(weights), apart, mask)
+        meter.add(wave)
+        louder = meter.whole_lufs - alone.whole_lufs
+        assert louder == pytest.approx(10 * math.log10(weight) if weight else -math.inf, abs=0.01)
