@@ -179,8 +179,10 @@ class Decoding:
             return 0
         start = self._stream.start_time or 0
         stated = float((start + self._stream.duration) * self._stream.time_base)
-        if 0 < self._own_end_seconds - stated < EDIT_SECONDS:  # edit lists have milliseconds
+        if -1e-6 < self._own_end_seconds - stated < EDIT_SECONDS:  # edit lists have milliseconds
             stated = self._own_end_seconds
+        elif self._stream.duration == round(int(1000 * stated) * self.rate / 1000) - start:
+            stated += 0.001  # they round down, and no sound is to be lost
         more = round((self._next_seconds - stated) * self.rate)
         return more if 0 < more < min(LONGEST_PADDING, samples) else 0
 

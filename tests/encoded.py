@@ -45,6 +45,7 @@ RECIPES: Mapping[str, Recipe] = {
     "f4v": Recipe("aac", "f4v", 44100),
     "3g2": Recipe("aac", "3g2"),
     "ra": Recipe("ac3", "rm", 44100),
+    "mp3.mp4": Recipe("libmp3lame", "mp4", 44100),
 }
 """By what the names of files end with; the first part tells kinds of one suffix apart."""
 

@@ -201,3 +201,17 @@ def test_the_last_samples_of_a_track_are_there(tmp_path: Path, samples: int) -> 
     encode(path, wave, "m4a")
     assert audio.inspect(path).samples == wave.shape[1]
     assert audio.read(path)[0].shape[1] == wave.shape[1]
+
+
+@pytest.mark.parametrize("samples", [88_200, 88_977, 44_101, 70_001])
+def test_no_sample_is_lost_where_a_track_ends_within_a_millisecond(
+    tmp_path: Path, samples: int
+) -> None:
+    """MP3 in MP4: its last frame tells nothing of what only fills it."""
+    wave = np.array(sound(samples, 1, 44_100).T, order="C")
+    path = tmp_path / "a.mp4"
+    encode(path, wave, "mp3.mp4")
+    info = audio.inspect(path)
+    assert 0 <= info.samples - samples <= 45
+    assert info.remarks == ()
+    assert lag(audio.read(path)[0][0].numpy(), wave[0]) == 0
