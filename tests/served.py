@@ -50,6 +50,7 @@ def served(folder: Path, *words: str) -> Iterator[str]:
             code = process.wait(START_SECONDS)
             told = process.stderr.read()
     assert (code, told.splitlines()[-1:]) == ends, told
+    assert "Traceback" not in told, told
     assert [path.name for path in folder.iterdir() if path.name.startswith("selfremaster")] == []
 
 
