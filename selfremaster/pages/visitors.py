@@ -43,6 +43,9 @@ class Visitors:
             others = set[Path]().union(*self._theirs.values())
             for path in theirs - others:
                 delete(path)
+                if path.parent != self.folder:
+                    with suppress(OSError):  # others' files are in it
+                        path.parent.rmdir()
             if not self._theirs:  # what was brought without being used, too
                 with suppress(OSError):
                     for path in self.folder.iterdir():
@@ -56,10 +59,9 @@ class Visitors:
 
 
 def delete(path: Path) -> None:
-    """Delete a folder, or a file and then its folder where that is empty."""
+    """Delete a file, or a folder with all that is in it."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
-        return
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-        path.parent.rmdir()
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
