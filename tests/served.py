@@ -18,9 +18,10 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def served(folder: Path, *words: str) -> Iterator[str]:
+def served(folder: Path, *words: str, forged: bool = False) -> Iterator[str]:
     """The address; at the end, by Ctrl-C, nothing may be left in the folder.
 
+    No traceback may be told, but of requests that are ``forged``: those are gradio's to tell.
     Where tests run in the background, Ctrl-C is ignored: then by SIGTERM.
     """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -50,6 +51,7 @@ def served(folder: Path, *words: str) -> Iterator[str]:
             code = process.wait(START_SECONDS)
             told = process.stderr.read()
     assert (code, told.splitlines()[-1:]) == ends, told
+    assert forged or "Traceback" not in told, told
     assert [path.name for path in folder.iterdir() if path.name.startswith("selfremaster")] == []
 
 

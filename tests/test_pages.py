@@ -1,9 +1,11 @@
 """The page of serve: what visitors get is what the command writes, and no more than that."""
 
+import errno
 import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -13,10 +15,11 @@ import pytest
 import torch
 
 from selfremaster.core import audio
-from selfremaster.core.errors import AudioError, ComponentError
+from selfremaster.core.errors import AudioError, ComponentError, SelfRemasterError
 from selfremaster.core.restoring import Form
 from selfremaster.core.streaming import BLOCK_SAMPLES
 from selfremaster.pages import servers, workshops
+from selfremaster.pages.visitors import Visitors
 from selfremaster.pages.workshops import (
     ANEW,
     AS_MODEL,
@@ -181,6 +184,8 @@ def test_the_sound_of_one_recording_goes_onto_another(
     assert done.code == 0, done.err
     assert made.result is not None
     assert made.result.read_bytes() == target.read_bytes()
+    assert made.picture is not None
+    assert made.picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_only_what_is_offered_can_be_chosen(workshop: Workshop, tmp_path: Path) -> None:
@@ -262,6 +267,50 @@ def test_what_a_killed_server_left_is_deleted_by_the_next(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_spoils_no_result_when_all_are_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    result = write_tone(tmp_path / "tape.wav")
+    with pytest.raises(SelfRemasterError, match=r"restored\.zip.*[Nn]o space left"):
+        pack([Made("tape.wav", result)], tmp_path)
+    assert list(tmp_path.iterdir()) == [result]
+
+
+def test_what_two_visitors_brought_stays_while_one_is_there(tmp_path: Path) -> None:
+    visitors = Visitors(tmp_path)
+    ours, mine = tmp_path / "hash" / "tape.wav", tmp_path / "work"
+    ours.parent.mkdir()
+    ours.write_text("a tape")
+    mine.mkdir()
+    unknown = tmp_path / "brought-and-not-used.wav"
+    unknown.write_text("a tape")
+    visitors.keep(visitors.came("first"), [ours, mine])
+    visitors.keep(visitors.came("second"), [ours])
+    visitors.left("first")
+    visitors.left("somebody else")
+    assert sorted(tmp_path.iterdir()) == [unknown, ours.parent]
+    visitors.left("second")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_work_that_ends_after_its_visitor_left_leaves_nothing(tmp_path: Path) -> None:
+    visitors, place = Visitors(tmp_path), tmp_path / "work"
+    for visitor in ("first", "second"):
+        visitors.came(visitor)
+    visitors.keep("first", [place])
+    place.mkdir()
+    visitors.done("first", place)
+    assert place.exists()
+    visitors.left("first")
+    (place / "restored").mkdir(parents=True)  # by what was still at work
+    visitors.done("first", place)
+    assert not place.exists()
+
+
 def test_one_thing_at_a_time(workshop: Workshop, tmp_path: Path) -> None:
     paths = [write_tone(tmp_path / f"{number}.wav") for number in range(2)]
     working = workshop.restore(paths, "tiny", AS_MODEL, Form(), workshop.new_place())
@@ -274,7 +323,8 @@ def test_one_thing_at_a_time(workshop: Workshop, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def address(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(tmp_path_factory.mktemp("served"), "--model", f"tiny={bundle}") as found:
+    folder = tmp_path_factory.mktemp("served")
+    with served(folder, "--model", f"tiny={bundle}", forged=True) as found:
         yield found
 
 
@@ -347,6 +397,14 @@ def _asked(address: str, body: Mapping[str, Any]) -> str:
             if "process_completed" in told[-1]:
                 break
     return "".join(told)
+
+
+def test_it_ends_without_a_traceback_while_a_page_is_open(bundle: Path, tmp_path: Path) -> None:
+    with ExitStack() as open_page:
+        with served(tmp_path, "--model", f"tiny={bundle}") as found:  # says what stderr may hold
+            heartbeat = urlopen(f"{found}/gradio_api/heartbeat/visitor", timeout=30)
+            open_page.enter_context(heartbeat)
+            assert b"ALIVE" in heartbeat.readline()
 
 
 @pytest.mark.parametrize(

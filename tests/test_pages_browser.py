@@ -34,11 +34,15 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def driver(
-    bundle: Path, downloads: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator["WebDriver"]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the server keeps its files."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def driver(bundle: Path, downloads: Path, folder: Path) -> Iterator["WebDriver"]:
     with (
-        served(tmp_path_factory.mktemp("served"), "--model", f"tiny={bundle}") as address,
+        served(folder, "--model", f"tiny={bundle}") as address,
         browser(1280, 1600, downloads=downloads, network=True) as opened,
     ):
         opened.get(address)
@@ -107,6 +111,7 @@ def test_the_sound_of_a_recording_is_put_on(driver: "WebDriver", tmp_path: Path)
     driver.find_element("css selector", "#transfer").click()
     wait_for(driver, "#transfer-zip")
     wait_for(driver, "#transfer-after button[aria-label='Play']")
+    assert wait_for(driver, "#transfer-picture img").get_attribute("naturalWidth") > "0"
 
 
 def test_nothing_is_asked_of_others_and_nothing_complained_about(driver: "WebDriver") -> None:
@@ -114,6 +119,36 @@ def test_nothing_is_asked_of_others_and_nothing_complained_about(driver: "WebDri
     assert len(sources) > 5
     assert [one for one in sources if "://127.0.0.1:" not in one] == []
     assert [one for one in complaints(driver) if HARMLESS not in one["message"]] == []
+
+
+def test_who_leaves_leaves_nothing(driver: "WebDriver", folder: Path, tmp_path: Path) -> None:
+    """What was brought and made goes with its visitor, and nothing that is another's."""
+
+    def kept() -> set[str]:
+        return {path.name for path in folder.glob("selfremaster-page-*/page/**/*.wav")}
+
+    address, first = driver.current_url, driver.current_window_handle
+    driver.refresh()
+    wait_for(driver, "#restore")
+    brought(driver, 0, write_tone(tmp_path / "mine.wav"))
+    driver.switch_to.new_window("tab")
+    driver.get(address)
+    wait_for(driver, "#restore")
+    brought(driver, 0, write_tone(tmp_path / "theirs.wav", samples=20000))
+    driver.find_element("css selector", "#restore").click()
+    wait_for(driver, "#restore-zip")
+    assert {"mine.wav", "theirs.wav", "after-theirs.wav.heard.wav"} <= kept()
+    driver.close()
+    driver.switch_to.window(first)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while kept() != {"mine.wav"}:
+        assert time.monotonic() < until, kept()
+        time.sleep(0.2)
+    driver.get("about:blank")
+    while any(folder.glob("selfremaster-page-*/page/*")):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    driver.get(address)
 
 
 def test_it_fits_a_telephone(driver: "WebDriver") -> None:

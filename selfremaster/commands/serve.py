@@ -68,8 +68,8 @@ def serve(
     """Serve a page that restores recordings in the browser.
 
     It also puts the sound of one recording onto another. It listens to this computer alone, asks
-    nothing of the network, and deletes what it was given within two hours, and when it ends
-    (Ctrl-C). Needs the extra ui.
+    nothing of the network, and deletes what it was given when its page is left (what it does not
+    notice, within two hours) and when it ends (Ctrl-C). Needs the extra ui.
     """
     from selfremaster.core.devices import choose_device
     from selfremaster.pages import servers

@@ -1,7 +1,6 @@
 """How the page looks, and which of its buttons does what."""
 
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.packages import require
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.restoring import Form
+from selfremaster.pages.visitors import Visitors, delete
 from selfremaster.pages.workshops import SPEAKS, Made, Workshop, pack
 
 TITLE = "selfremaster"
@@ -28,8 +28,9 @@ footer { display: none !important; }
 .told { overflow-wrap: anywhere; }
 """
 WELCOME = """# Restore a recording
-The sound stays on this computer: nothing is sent elsewhere, and all is deleted within two hours,
-and when the program ends. Listen before you trust it: a model may invent what it cannot hear."""
+The sound stays on this computer: nothing is sent elsewhere. What you bring and get is deleted when
+you leave or reload the page; should the computer not notice that, within two hours, and when the
+program ends. Listen before you trust it: a model may invent what it cannot hear."""
 
 
 class Layout:
@@ -37,9 +38,14 @@ class Layout:
 
     def __init__(self, workshop: Workshop) -> None:
         self.workshop = workshop
+        self.visitors = Visitors(workshop.folder)
         self.gradio = require("gradio", "ui")
         gr = self.gradio
         with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as page:
+            self.visitor = gr.State(None, delete_callback=self.visitors.left)
+            came = self._by_session(self.visitors.came)
+            page.load(came, None, self.visitor, show_progress="hidden", api_visibility="private")
+            page.unload(self._by_session(self.visitors.left))
             gr.Markdown(WELCOME)
             gr.Markdown(f"At most {workshop.limits.words()}.")
             with gr.Tab("Restore"):
@@ -79,7 +85,8 @@ class Layout:
                 start = gr.Button("Restore", variant="primary", elem_id="restore")
                 stop = gr.Button("Stop", elem_id="stop")
             shown = self._results("restore")
-        given = [files, spoken, model, strength, speaks, channels, keep, lufs, shown[0]]
+        own = [self.visitor, shown[0]]
+        given = [files, spoken, model, strength, speaks, channels, keep, lufs, *own]
         running = start.click(
             self.restore, given, shown, concurrency_limit=1, api_visibility="private"
         )
@@ -100,20 +107,46 @@ class Layout:
                 old = gr.File(
                     label="A recording that sounds so", file_count="multiple", height=HEIGHT
                 )
+                self._note(brought, old)
                 strength = gr.Slider(0, 1.5, 1, step=0.05, label="Strength")
                 start = gr.Button("Put it on", variant="primary", elem_id="transfer")
                 keep = gr.Button("Keep the sound of the recording as a profile", elem_id="profile")
                 profile = gr.File(label="Profile", interactive=False, height=HEIGHT)
             shown = self._results("transfer")
         source = [offered, brought, old]
-        given = [files, spoken, model, *source, strength, shown[0]]
+        own = [self.visitor, shown[0]]
+        given = [files, spoken, model, *source, strength, *own]
         start.click(self.transfer, given, shown, concurrency_limit=1, api_visibility="private")
-        keep.click(self.keep, [model, old, shown[0]], [shown[0], profile], api_visibility="private")
+        keep.click(self.keep, [model, old, *own], [shown[0], profile], api_visibility="private")
 
     def _recordings(self, label: str, own: str) -> tuple[Any, Any]:
         gr = self.gradio
         files = gr.File(label=label, file_count="multiple", height=HEIGHT)
-        return files, gr.Audio(sources=["microphone"], type="filepath", label=own)
+        spoken = gr.Audio(sources=["microphone"], type="filepath", label=own)
+        self._note(files, spoken)
+        return files, spoken
+
+    def _note(self, *fields: Any) -> None:
+        """Have what is brought into fields noted as the visitor's."""
+        for field in fields:
+            field.change(
+                self._brought,
+                [self.visitor, field],
+                show_progress="hidden",
+                api_visibility="private",
+            )
+
+    def _brought(self, visitor: str | None, files: Sequence[str] | str | None) -> None:
+        self.visitors.keep(visitor, _paths([files] if isinstance(files, str) else files, None))
+
+    def _by_session(self, function: Callable[[str], Any]) -> Callable[[Any], Any]:
+        """A function of who asks, as gradio calls it: by the annotation it knows what to give."""
+
+        def called(request: Any) -> Any:
+            return function(request.session_hash)
+
+        called.__annotations__["request"] = self.gradio.Request
+        return called
 
     def _models(self) -> Any:
         names = list(self.workshop.models)
@@ -149,7 +182,6 @@ class Layout:
                 buttons=["download", "fullscreen"],
                 interactive=False,
                 elem_id=f"{name}-picture",
-                visible=name == "restore",
             )
             results = gr.File(
                 label="Results", file_count="multiple", interactive=False, elem_id=f"{name}-files"
@@ -168,12 +200,12 @@ class Layout:
         channels: Any,
         keep: bool,
         lufs: float,
+        visitor: str | None,
         work: Any,
     ) -> Iterator[list[Any]]:
         """Restore, and show each result as it is there."""
-        with self._told():
+        with self._told(), self._anew(visitor, work) as place:
             form = Form(float(strength), channels, None if keep else float(lufs))
-            place = self._anew(work)
             uploads = _paths(files, spoken)
             yield from self._shown(
                 self.workshop.restore(uploads, model, speaks, form, place), place
@@ -188,20 +220,21 @@ class Layout:
         brought: str | None,
         old: Sequence[str] | None,
         strength: float,
+        visitor: str | None,
         work: Any,
     ) -> Iterator[list[Any]]:
         """Put on a sound, and show each result as it is there."""
-        with self._told():
-            place = self._anew(work)
+        with self._told(), self._anew(visitor, work) as place:
             profile = self._profile(model, offered, brought, old, place)
             uploads = _paths(files, spoken)
             made = self.workshop.transfer(uploads, model, profile, float(strength), place)
             yield from self._shown(made, place)
 
-    def keep(self, model: str, old: Sequence[str] | None, work: Any) -> tuple[Any, str]:
+    def keep(
+        self, model: str, old: Sequence[str] | None, visitor: str | None, work: Any
+    ) -> tuple[Any, str]:
         """Write the sound of recordings down, for another time."""
-        with self._told():
-            place = self._anew(work)
+        with self._told(), self._anew(visitor, work) as place:
             profile = self.workshop.profile_of(_paths(old, None), model, place)
             path = place / "sound.json"
             profile.save(path)
@@ -229,9 +262,16 @@ class Layout:
             return self.workshop.profile_of(_paths(old, None), model, place / "sound")
         return self.workshop.offered_profile(offered)
 
-    def _anew(self, work: Any) -> Path:
+    @contextmanager
+    def _anew(self, visitor: str | None, work: Any) -> Iterator[Path]:
+        """A place to work in, instead of the one before."""
         forget(work)
-        return self.workshop.new_place()
+        place = self.workshop.new_place()
+        self.visitors.keep(visitor, [place])
+        try:
+            yield place
+        finally:
+            self.visitors.done(visitor, place)
 
     def _shown(self, results: Iterator[Made], place: Path) -> Iterator[list[Any]]:
         """What the elements of `_results` show, after each result."""
@@ -272,7 +312,7 @@ class Layout:
 def forget(work: Any) -> None:
     """Delete what was made for a visitor."""
     if work:
-        shutil.rmtree(work[0], ignore_errors=True)
+        delete(work[0])
 
 
 def _paths(files: Sequence[str] | None, spoken: str | None) -> list[Path]:

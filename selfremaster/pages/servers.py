@@ -95,7 +95,7 @@ def application(workshop: Workshop, local: bool = True) -> Any:
 
     Raises `ComponentError` without gradio.
     """
-    for name, value in {**SILENT, "GRADIO_TEMP_DIR": str(workshop.folder / "uploads")}.items():
+    for name, value in {**SILENT, "GRADIO_TEMP_DIR": str(workshop.folder)}.items():
         os.environ[name] = value
     gradio, fastapi = require("gradio", "ui"), require("fastapi", "ui")
     layout = Layout(workshop)
@@ -164,4 +164,6 @@ def own_folder() -> Iterator[Path]:
     """A folder for all that visitors bring and get; deleted at the end."""
     clear_scratch(PREFIX)  # what one left that was killed
     with scratch(PREFIX) as folder:
-        yield folder
+        page = folder / "page"
+        page.mkdir()
+        yield page

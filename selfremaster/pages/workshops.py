@@ -11,6 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from torch import Tensor
+
 from selfremaster.core import audio, jobs, restoring, transferring
 from selfremaster.core.devices import choose_device
 from selfremaster.core.errors import AudioError, ComponentError, SelfRemasterError
@@ -20,7 +22,7 @@ from selfremaster.core.models import Model
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.remotes import here
 from selfremaster.core.restoring import PICTURE_SUFFIX, Form
-from selfremaster.core.streaming import Altered, Beginning, Filed, Resampled, Sound
+from selfremaster.core.streaming import Altered, Beginning, Filed, Resampled, Sound, beginning
 from selfremaster.registry.assembling import load
 
 MEBIBYTE = 2**20
@@ -131,7 +133,7 @@ class Workshop:
             planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
             results = transferring.transfer_files(planned, effect, strength)
             for job, result in zip(planned, results, strict=True):
-                yield _made(job, result, place / HEARD)
+                yield _made(job, result, place / HEARD, draw=True)
 
     def profile_of(self, uploads: Sequence[Path], model: str, place: Path) -> ChannelProfile:
         """The sound of recordings; raises the error of the first that cannot be heard."""
@@ -227,7 +229,10 @@ def _heard(result: transferring.Heard | Failure) -> transferring.Heard:
 
 
 def _made(
-    job: Job, result: restoring.Restored | transferring.Transferred | Failure, heard: Path
+    job: Job,
+    result: restoring.Restored | transferring.Transferred | Failure,
+    heard: Path,
+    draw: bool = False,
 ) -> Made:
     if isinstance(result, Failure):
         return Made(job.source.name, failure=_plain(result.reason, job.source))
@@ -236,6 +241,8 @@ def _made(
         heard.mkdir(exist_ok=True)
         before = _playable(job.source, heard / f"before-{target.name}{PLAYED}")
         after = _playable(target, heard / f"after-{target.name}{PLAYED}")
+        if draw:
+            _draw(picture, job.source, target)
     except (SelfRemasterError, OSError) as error:  # the others are made all the same
         told = error.strerror if isinstance(error, OSError) else str(error)
         return Made(job.source.name, failure=_plain(told or "cannot be played", job.source))
@@ -256,7 +263,7 @@ def _playable(source: Path, target: Path) -> Path:
     most = round(LONGEST_HEARD_SECONDS * info.sample_rate)
     sound: Sound = Beginning(Filed(source, info, False), most)
     if info.channels > 2:
-        sound = Altered(sound, lambda block: block.mean(dim=0, keepdim=True), 1)
+        sound = _mixed(sound)
     if not 8000 <= info.sample_rate <= 48000:
         sound = Resampled(sound, 48000)
     blocks = (block.clamp(-1, 1) for block in sound.blocks())
@@ -264,6 +271,22 @@ def _playable(source: Path, target: Path) -> Path:
         target, blocks, sound.sample_rate, sound.channels, sound.samples, subtype="PCM_16"
     )
     return target
+
+
+def _draw(picture: Path, source: Path, target: Path) -> None:
+    """The first minute of both sounds, as `restore_files` draws them."""
+    from selfremaster.core.pictures import write_spectrograms  # slow to import
+
+    waves: dict[str, Tensor] = {}
+    for name, path in (("before", source), ("after", target)):
+        info = audio.inspect(path, strict=False)
+        most = round(restoring.LONGEST_PICTURE_SECONDS * info.sample_rate)
+        waves[name] = beginning(_mixed(Filed(path, info, False)), most)[0]
+    write_spectrograms(picture, waves, info.sample_rate)
+
+
+def _mixed(sound: Sound) -> Sound:
+    return Altered(sound, lambda block: block.mean(dim=0, keepdim=True), 1)
 
 
 def _as_folder(path: Path) -> str:
