@@ -27,6 +27,7 @@ class _Diary:
         self.file: IO[bytes] | None = None
         self.part = ""
         self.since = 0.0  # on the clock that never goes back
+        self.is_last = False
 
     def write(self, text: str, place: int, size: int) -> None:
         if self.file is not None:
@@ -52,13 +53,23 @@ def tell_length(sound_seconds: float) -> None:
 
 @contextmanager
 def at_work(part: str) -> Iterator[None]:
-    """Tell which part is at work in the block."""
+    """Tell which part is at work in the block.
+
+    Raises `KeyboardInterrupt` in place of it once work is to end, as `end_work` says.
+    """
+    if _diary.is_last:
+        raise KeyboardInterrupt
     before = _diary.part, _diary.since
     _tell_part(part, time.monotonic())
     try:
         yield
     finally:
         _tell_part(*before)
+
+
+def end_work() -> None:
+    """Have no part begin any more in this process: it is to end, and other threads are at work."""
+    _diary.is_last = True
 
 
 def at_work_now() -> tuple[str, float]:

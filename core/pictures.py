@@ -14,10 +14,13 @@ from torch.nn import functional
 from selfremaster.core.content import Second
 from selfremaster.core.files import write_atomically
 from selfremaster.core.signals import stft
+from selfremaster.core.streaming import Sound, beginning, mixed
 
 FLOOR_DB = -80.0
 FAINTEST = 1e-6  # magnitude of a spectrogram below which all is silence
 UNSUSPICIOUS, SUSPICIOUS = "#5a7fb0", "#c8362c"
+LONGEST_SECONDS = 60.0  # of a picture
+MOST_DRAWN = (500, 2000)  # bins and frames: twice the pixels of a panel
 KILOHERTZ = (0.5, 1, 2, 4, 8, 16)  # marked on an axis in mel
 WIDTH, HEIGHT, DPI = 640, 200, 100  # of a small picture, in pixels
 ROWS, STRIP, TOP, LEFT, BETWEEN = 124, 32, 16, 34, 8  # its spectrograms and waveforms, and margins
@@ -27,9 +30,16 @@ COLOURS = (96, 64, 48, 32, 24, 16, 12, 8)
 
 def level_db(wave: Tensor, sample_rate: int) -> NDArray[np.float32]:
     """Spectrogram in dB below its loudest point, (samples,) -> (bins, frames), low bins first."""
+    return _below_loudest(_power(wave, sample_rate))
+
+
+def _power(wave: Tensor, sample_rate: int) -> Tensor:
     size = 2 ** round(np.log2(sample_rate * 0.03))
-    magnitude = stft(wave.detach().float().cpu()[None], size, size // 4)[0].abs()
-    decibels = 20 * torch.log10(magnitude.clamp(min=1e-7))
+    return stft(wave.detach().float().cpu()[None], size, size // 4)[0].abs().square()
+
+
+def _below_loudest(power: Tensor) -> NDArray[np.float32]:
+    decibels = 10 * torch.log10(power.clamp(min=1e-14))
     clipped: NDArray[np.float32] = (decibels - decibels.max()).clamp(min=FLOOR_DB).numpy()
     return clipped
 
@@ -61,8 +71,11 @@ def write_spectrograms(
     )[:, 0]
     for panel, (title, wave) in zip(panels, waves.items(), strict=False):
         seconds = wave.shape[-1] / sample_rate
+        power = _power(wave, sample_rate)
+        bins, frames = power.shape
+        shape = min(bins, MOST_DRAWN[0]), min(frames, MOST_DRAWN[1])
         panel.imshow(
-            level_db(wave, sample_rate),
+            _below_loudest(functional.adaptive_avg_pool2d(power[None], shape)[0]),
             origin="lower",
             aspect="auto",
             extent=(0, seconds, 0, sample_rate / 2000),
@@ -78,6 +91,19 @@ def write_spectrograms(
     panels[-1].set_xlabel("seconds")
     with write_atomically(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
+
+
+def write_beginnings(
+    path: Path, sounds: Mapping[str, Sound], content: Sequence[Second] = ()
+) -> None:
+    """Draw the first minute of sounds of one rate, channels mixed, as `write_spectrograms` does."""
+    rate = max(sound.sample_rate for sound in sounds.values())
+    waves = {
+        name: beginning(mixed(sound), round(LONGEST_SECONDS * rate))[0]
+        for name, sound in sounds.items()
+    }
+    told = [one for one in content if one.start_seconds < LONGEST_SECONDS]
+    write_spectrograms(path, waves, rate, told)
 
 
 def _strip(panel: Any, content: Sequence[Second]) -> None:

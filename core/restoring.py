@@ -23,13 +23,13 @@ from selfremaster.core.interfaces import Metric
 from selfremaster.core.jobs import Failure, Job, PathLike
 from selfremaster.core.keeping import check_result, folder_for, keep, naming
 from selfremaster.core.models import Model, check_channels, check_dry_wet
+from selfremaster.core.pictures import write_beginnings
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.remote_jobs import AnyJob, AtHand, Moved
 from selfremaster.core.remotes import Place
-from selfremaster.core.streaming import Filed, Sound, beginning
+from selfremaster.core.streaming import Filed, Held, Sound, beginning
 
 PICTURE_SUFFIX = ".png"
-LONGEST_PICTURE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,11 @@ def _restore(model: Model, wanted: Wanted, job: Job) -> Restored:
         place = wanted.redegraded.get(job.source)
         with ExitStack() as stack:  # what else is written takes its place after the sound has
             if picture:
-                drawn = stack.enter_context(write_atomically(picture))
-                _draw(drawn, recording, sound, reference, heard.content)
+                write_beginnings(
+                    stack.enter_context(write_atomically(picture)),
+                    _drawn(recording, sound, reference),
+                    heard.content,
+                )
             if meter:
                 write_content(stack.enter_context(write_atomically(meter)), heard.content)
             if place is not None and heard.redegraded is not None:
@@ -331,19 +334,8 @@ def _reference(path: Path | None, sample_rate: int) -> Tensor | None:
     return audio.resample(wave, own_rate, sample_rate)
 
 
-def _draw(
-    path: Path, recording: Sound, restored: Sound, reference: Tensor | None, told: Sequence[Second]
-) -> None:
-    """A picture of the first minute, channels mixed."""
-    from selfremaster.core.pictures import write_spectrograms  # slow to import
-
-    longest = round(LONGEST_PICTURE_SECONDS * recording.sample_rate)
-    waves = {"input": beginning(recording, longest), "restored": beginning(restored, longest)}
+def _drawn(recording: Sound, restored: Sound, reference: Tensor | None) -> dict[str, Sound]:
+    sounds = {"input": recording, "restored": restored}
     if reference is not None:
-        waves["clean original"] = reference[:, :longest]
-    write_spectrograms(
-        path,
-        {name: wave.mean(dim=0) for name, wave in waves.items()},
-        recording.sample_rate,
-        [one for one in told if one.start_seconds < LONGEST_PICTURE_SECONDS],
-    )
+        sounds["clean original"] = Held(reference, recording.sample_rate)
+    return sounds

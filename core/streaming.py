@@ -113,6 +113,11 @@ class Altered:
         return map(self.function, self.sound.blocks())
 
 
+def mixed(sound: Sound) -> Sound:
+    """The mean of a sound's channels."""
+    return Altered(sound, lambda block: block.mean(dim=0, keepdim=True), 1)
+
+
 @dataclass(frozen=True)
 class Resampled:
     """A sound at another rate."""

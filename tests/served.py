@@ -18,10 +18,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def served(folder: Path, *words: str, forged: bool = False) -> Iterator[str]:
-    """The address; at the end, by Ctrl-C, nothing may be left in the folder.
+def served(folder: Path, *words: str) -> Iterator[str]:
+    """The address; at the end, by Ctrl-C, nothing may be left in the folder, nor a traceback told.
 
-    No traceback may be told, but of requests that are ``forged``: those are gradio's to tell.
     Where tests run in the background, Ctrl-C is ignored: then by SIGTERM.
     """
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -51,7 +50,7 @@ def served(folder: Path, *words: str, forged: bool = False) -> Iterator[str]:
             code = process.wait(START_SECONDS)
             told = process.stderr.read()
     assert (code, told.splitlines()[-1:]) == ends, told
-    assert forged or "Traceback" not in told, told
+    assert "Traceback" not in told, told
     assert [path.name for path in folder.iterdir() if path.name.startswith("selfremaster")] == []
 
 

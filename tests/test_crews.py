@@ -330,6 +330,15 @@ def test_a_diary_tells_what_is_at_work_and_then_what_was_before(
     assert diaries.read(tmp_path / "diary") == Told()
 
 
+def test_no_part_begins_once_work_is_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diaries, "_diary", diaries._Diary())
+    with diaries.at_work("analyzer 'unet'"):
+        diaries.end_work()
+        with pytest.raises(KeyboardInterrupt), diaries.at_work("vocoder 'istft'"):
+            pytest.fail("it began")
+        assert diaries.at_work_now()[0] == "analyzer 'unet'"
+
+
 def test_work_that_cannot_be_sent_is_one_line() -> None:
     with pytest.raises(SelfRemasterError, match=r"other processes \(.*generator.*\); take one pro"):
         packed(character for character in "work")

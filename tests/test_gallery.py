@@ -4,12 +4,14 @@ import json
 import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from torch import Generator
 
 import selfremaster as sr
@@ -17,6 +19,7 @@ from selfremaster.core import audio, gallery, pictures
 from selfremaster.core.errors import AudioError, ComponentError
 from selfremaster.core.gallery import Example, example_speech, examples_of
 from selfremaster.core.interfaces import ComponentConfig, Degradation
+from selfremaster.core.streaming import Held
 from selfremaster.registry.building import build, component_class
 from tests.cli import SPEECH, left_behind, run, tone, with_plugins, write_tone
 from tests.strategies import make_wave, seeds
@@ -93,6 +96,22 @@ def test_other_speech_is_mixed_and_cut(tmp_path: Path) -> None:
 
 
 # pictures
+
+
+def test_no_more_is_drawn_than_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    imshow = Axes.imshow
+
+    def seen(self: Axes, image: Any, **options: Any) -> Any:
+        drawn.append((image.shape, options["extent"]))
+        return imshow(self, image, **options)
+
+    monkeypatch.setattr(Axes, "imshow", seen)
+    rate = 192000
+    sound = Held(tone(12 * rate, channels=2, rate_hz=rate), rate)
+    pictures.write_beginnings(tmp_path / "seen.png", {"before": sound})
+    assert drawn == [(pictures.MOST_DRAWN, (0, 12, 0, 96))]
+    assert (tmp_path / "seen.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("frequency", [150, 1000, 6000])

@@ -1,5 +1,6 @@
 """The page of serve: what visitors get is what the command writes, and no more than that."""
 
+import asyncio
 import errno
 import json
 import re
@@ -14,11 +15,12 @@ from urllib.request import Request, urlopen
 import pytest
 import torch
 
-from selfremaster.core import audio
+from selfremaster.core import audio, diaries
 from selfremaster.core.errors import AudioError, ComponentError, SelfRemasterError
 from selfremaster.core.restoring import Form
 from selfremaster.core.streaming import BLOCK_SAMPLES
-from selfremaster.pages import servers, workshops
+from selfremaster.pages import guards, servers, workshops
+from selfremaster.pages.layouts import Layout
 from selfremaster.pages.visitors import Visitors
 from selfremaster.pages.workshops import (
     ANEW,
@@ -311,6 +313,19 @@ def test_work_that_ends_after_its_visitor_left_leaves_nothing(tmp_path: Path) ->
     assert not place.exists()
 
 
+def test_work_ends_with_the_program(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradio = pytest.importorskip("gradio", reason="needs the extra ui")
+    source = write_tone(tmp_path / "tape.wav")
+    monkeypatch.setattr(diaries, "_diary", diaries._Diary())
+    diaries.end_work()
+    layout = Layout(workshop)
+    with pytest.raises(gradio.Error, match="the program that serves this page was ended"):
+        [*layout.restore([str(source)], None, "tiny", 1.0, AS_MODEL, "linked", True, -23, "me", ())]
+    assert not [*workshop.folder.rglob("restored/*")]
+
+
 def test_one_thing_at_a_time(workshop: Workshop, tmp_path: Path) -> None:
     paths = [write_tone(tmp_path / f"{number}.wav") for number in range(2)]
     working = workshop.restore(paths, "tiny", AS_MODEL, Form(), workshop.new_place())
@@ -324,7 +339,7 @@ def test_one_thing_at_a_time(workshop: Workshop, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def address(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("served")
-    with served(folder, "--model", f"tiny={bundle}", forged=True) as found:
+    with served(folder, "--model", f"tiny={bundle}") as found:
         yield found
 
 
@@ -369,34 +384,98 @@ def test_files_of_this_computer_are_not_served(address: str, path: str) -> None:
 
 
 def test_inputs_are_uploads_only(address: str) -> None:
-    """A path of this computer, given as if it had been brought, is not read."""
+    """A path of this computer, or an address, given as if it had been brought, is not read."""
     with urlopen(f"{address}/config", timeout=30) as answer:
         config = json.load(answer)
     steps = [step for step in config["dependencies"] if len(step["inputs"]) > 5]
     for step in steps:
-        for stolen in ("/etc/passwd", "http://127.0.0.1:9/secret.wav"):
+        for stolen in ("/etc/passwd", "http://127.0.0.1:9/secret.wav", "https://example.org/a.wav"):
             file = {"path": stolen, "meta": {"_type": "gradio.FileData"}}
             data: list[Any] = [[file], *[None] * (len(step["inputs"]) - 1)]
-            body = {"data": data, "fn_index": step["id"], "session_hash": "thief"}
-            told = _asked(address, body)
-            assert "process_completed" in told
-            assert '"success":false' in told.replace(" ", "")
-            assert "root:" not in told
+            asked = {"data": data, "fn_index": step["id"], "session_hash": "thief"}
+            assert posted(address, json.dumps(asked).encode()) == (403, "bring the file itself")
     assert steps
 
 
-def _asked(address: str, body: Mapping[str, Any]) -> str:
-    headers = {"Content-Type": "application/json"}
-    request = Request(f"{address}/gradio_api/queue/join", json.dumps(body).encode(), headers)
-    with urlopen(request, timeout=30):
-        pass
-    told = []
-    with urlopen(f"{address}/gradio_api/queue/data?session_hash=thief", timeout=60) as answer:
-        for line in answer:
-            told.append(line.decode())
-            if "process_completed" in told[-1]:
-                break
-    return "".join(told)
+@pytest.mark.parametrize(
+    ("body", "headers", "told"),
+    [
+        (b"{", {}, (403, "nothing that this page asks")),
+        (b"[" * 100_000, {}, (403, "nothing that this page asks")),
+        (b'"' + bytes(1 << 20), {}, (413, "more than this page asks")),
+        (b'[{"a": {"path": ["/etc/passwd"]}}]', {}, (403, "bring the file itself")),
+        (b'{"path": "a\\u0000b"}', {}, (403, "bring the file itself")),
+        (b"", {"Content-Type": "multipart/form-data"}, (411, "say how long it is")),
+        (
+            b"-",
+            {"Content-Type": "multipart/form-data", "Content-Length": str(10**12)},
+            (413, "more than may be brought at a time"),
+        ),
+    ],
+)
+def test_only_what_the_page_asks_is_asked(
+    tmp_path: Path, body: bytes, headers: Mapping[str, str], told: tuple[int, str]
+) -> None:
+    assert guarded(tmp_path, body, headers) == told
+
+
+def test_what_the_page_asks_arrives_as_it_was(tmp_path: Path) -> None:
+    body = json.dumps({"data": [{"path": str(tmp_path / "tape.wav")}, None]}).encode()
+    assert guarded(tmp_path, body, {}) == (200, body.decode())
+    assert guarded(tmp_path, body, {}, pieces=7) == (200, body.decode())
+    large = {"Content-Type": "multipart/form-data", "Content-Length": str(len(body))}
+    assert guarded(tmp_path, body, large) == (200, body.decode())
+
+
+def test_uploads_leave_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "SPARED_BYTES", 1 << 60)
+    headers = {"Content-Type": "multipart/form-data", "Content-Length": "3"}
+    assert guarded(tmp_path, b"abc", headers) == (507, "no room for it on the disk here")
+
+
+def guarded(
+    folder: Path, body: bytes, headers: Mapping[str, str], pieces: int = 1
+) -> tuple[int, str]:
+    """What is answered to a request: what it brought, where it is passed on."""
+    size = -(-len(body) // pieces) or 1
+    parts = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
+    waiting = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    waiting[-1]["more_body"] = False
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        got, more = b"", True
+        while more:
+            message = await receive()
+            got, more = got + message["body"], message["more_body"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": got})
+
+    lines = {"Host": "localhost", "Content-Type": "application/json", **headers}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "headers": [(name.encode(), value.encode()) for name, value in lines.items()],
+    }
+    asyncio.run(guards.Guard(echo, True, folder, Limits())(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"].decode()
+
+
+def posted(address: str, body: bytes) -> tuple[int, str]:
+    request = Request(
+        f"{address}/gradio_api/queue/join", body, {"Content-Type": "application/json"}
+    )
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
 
 
 def test_it_ends_without_a_traceback_while_a_page_is_open(bundle: Path, tmp_path: Path) -> None:

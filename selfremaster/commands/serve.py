@@ -73,6 +73,7 @@ def serve(
     """
     from selfremaster.core.devices import choose_device
     from selfremaster.pages import servers
+    from selfremaster.pages.guards import LOCAL_HOSTS
     from selfremaster.pages.workshops import Limits, Workshop
 
     choose_device(device)
@@ -83,7 +84,7 @@ def serve(
         workshop.model(next(iter(offered)))
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{opened.getsockname()[1]}"
-        if host not in servers.LOCAL_HOSTS:
+        if host not in LOCAL_HOSTS:
             note(f"anyone who reaches {address} may use this computer to restore recordings")
         if not quiet:
             say(f"{address} (Ctrl-C ends it)")

@@ -302,11 +302,12 @@ class Layout:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Errors of ours become what the page shows."""
+        """Errors of ours become what the page shows, and so does the end of the program."""
         try:
             yield
-        except SelfRemasterError as error:
-            raise self.gradio.Error(str(error), print_exception=False) from None
+        except (SelfRemasterError, KeyboardInterrupt) as error:
+            words = str(error) or "the program that serves this page was ended"
+            raise self.gradio.Error(words, print_exception=False) from None
 
 
 def forget(work: Any) -> None:

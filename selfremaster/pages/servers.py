@@ -2,19 +2,19 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from selfremaster.core.diaries import end_work
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.packages import require
 from selfremaster.core.scratch import clear_scratch, scratch
+from selfremaster.pages.guards import LOCAL_HOSTS, Guard
 from selfremaster.pages.layouts import STYLE, TITLE, Layout
 from selfremaster.pages.workshops import MEBIBYTE, Workshop
 
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 FIRST_PORT, TRIED_PORTS = 7860, 20
 GRACE_SECONDS = 2
 PREFIX = "selfremaster-page-"
@@ -23,71 +23,6 @@ SILENT = {
     "GRADIO_ALLOW_FLAGGING": "never",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-POLICY = (
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; form-action 'self'; base-uri 'self'"
-)
-REFUSED = 403
-
-Scope = dict[str, Any]
-
-
-class Guard:
-    """Answers nobody but those who came for this page.
-
-    Where it serves this computer alone, a name that leads here from elsewhere (DNS rebinding) is
-    refused, and so is anything that another page asks of it. Browsers are told to load nothing from
-    elsewhere.
-    """
-
-    def __init__(self, app: Callable[..., Any], local: bool) -> None:
-        self.app, self.local = app, local
-
-    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] not in {"http", "websocket"}:
-            await self.app(scope, receive, send)
-            return
-        headers = {name.decode("latin-1").lower(): value for name, value in scope["headers"]}
-        host = headers.get("host", b"").decode("latin-1")
-        origin = headers.get("origin", b"").decode("latin-1")
-        strange = self.local and hostname(f"//{host}") not in LOCAL_HOSTS
-        if strange or (origin and not _is_from(origin, host)):
-            start = {"type": "http.response.start", "status": REFUSED, "headers": []}
-            await send(start)
-            await send({"type": "http.response.body", "body": b"not from here"})
-            return
-
-        async def with_policy(message: Scope) -> None:
-            if message["type"] == "http.response.start":
-                own = [
-                    (b"content-security-policy", POLICY.encode()),
-                    (b"referrer-policy", b"no-referrer"),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
-                message["headers"] = [*message["headers"], *own]
-            await send(message)
-
-        await self.app(scope, receive, with_policy)
-
-
-def hostname(address: str) -> str | None:
-    """The host of an address, or none where it has none.
-
-    >>> hostname("//[::1]:7860")
-    '::1'
-    """
-    try:
-        return urlsplit(address).hostname
-    except ValueError:
-        return None
-
-
-def _is_from(origin: str, host: str) -> bool:
-    try:
-        return urlsplit(origin).netloc == host
-    except ValueError:
-        return False
 
 
 def application(workshop: Workshop, local: bool = True) -> Any:
@@ -117,7 +52,7 @@ def application(workshop: Workshop, local: bool = True) -> Any:
         mcp_server=False,
         enable_monitoring=False,
     )
-    return Guard(served, local)
+    return Guard(served, local, workshop.folder, workshop.limits)
 
 
 @contextmanager
@@ -146,8 +81,14 @@ def listening(host: str, port: int | None) -> Iterator[socket.socket]:
 
 
 def serve(workshop: Workshop, host: str, opened: socket.socket) -> None:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C, which ends what is at work, too."""
     uvicorn = require("uvicorn", "ui")
+
+    class Server(uvicorn.Server):  # type: ignore[misc, name-defined]  # known only where it is there
+        def handle_exit(self, *about: Any) -> None:
+            end_work()
+            super().handle_exit(*about)
+
     app = application(workshop, local=host in LOCAL_HOSTS)
     settings = uvicorn.Config(
         app,
@@ -156,7 +97,7 @@ def serve(workshop: Workshop, host: str, opened: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         server_header=False,
     )
-    uvicorn.Server(settings).run(sockets=[opened])
+    Server(settings).run(sockets=[opened])
 
 
 @contextmanager

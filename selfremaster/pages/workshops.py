@@ -11,18 +11,17 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from torch import Tensor
-
 from selfremaster.core import audio, jobs, restoring, transferring
 from selfremaster.core.devices import choose_device
 from selfremaster.core.errors import AudioError, ComponentError, SelfRemasterError
 from selfremaster.core.files import write_atomically
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.models import Model
+from selfremaster.core.pictures import write_beginnings
 from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.remotes import here
 from selfremaster.core.restoring import PICTURE_SUFFIX, Form
-from selfremaster.core.streaming import Altered, Beginning, Filed, Resampled, Sound, beginning
+from selfremaster.core.streaming import Beginning, Filed, Resampled, Sound, mixed
 from selfremaster.registry.assembling import load
 
 MEBIBYTE = 2**20
@@ -108,7 +107,7 @@ class Workshop:
                 return
             planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
             loaded = self.model(model, speaks)
-            results = restoring.restore_files(loaded, planned, form=form, pictures=True)
+            results = restoring.restore_files(loaded, planned, form=form)
             for job, result in zip(planned, results, strict=True):
                 yield _made(job, result, place / HEARD)
 
@@ -133,7 +132,7 @@ class Workshop:
             planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
             results = transferring.transfer_files(planned, effect, strength)
             for job, result in zip(planned, results, strict=True):
-                yield _made(job, result, place / HEARD, draw=True)
+                yield _made(job, result, place / HEARD)
 
     def profile_of(self, uploads: Sequence[Path], model: str, place: Path) -> ChannelProfile:
         """The sound of recordings; raises the error of the first that cannot be heard."""
@@ -229,20 +228,18 @@ def _heard(result: transferring.Heard | Failure) -> transferring.Heard:
 
 
 def _made(
-    job: Job,
-    result: restoring.Restored | transferring.Transferred | Failure,
-    heard: Path,
-    draw: bool = False,
+    job: Job, result: restoring.Restored | transferring.Transferred | Failure, heard: Path
 ) -> Made:
     if isinstance(result, Failure):
         return Made(job.source.name, failure=_plain(result.reason, job.source))
-    picture, target = job.beside(PICTURE_SUFFIX), here(result.target)
+    target = here(result.target)
+    picture = heard / f"{target.name}{PICTURE_SUFFIX}"
     try:
         heard.mkdir(exist_ok=True)
         before = _playable(job.source, heard / f"before-{target.name}{PLAYED}")
         after = _playable(target, heard / f"after-{target.name}{PLAYED}")
-        if draw:
-            _draw(picture, job.source, target)
+        sounds = {"before": _sound(job.source), "after": _sound(target)}
+        write_beginnings(picture, sounds)
     except (SelfRemasterError, OSError) as error:  # the others are made all the same
         told = error.strerror if isinstance(error, OSError) else str(error)
         return Made(job.source.name, failure=_plain(told or "cannot be played", job.source))
@@ -251,42 +248,29 @@ def _made(
         target,
         before,
         after,
-        picture if picture.exists() else None,
+        picture,
         result.seconds,
         getattr(result, "notes", ()),
     )
 
 
+def _sound(path: Path) -> Sound:
+    return Filed(path, audio.inspect(path, strict=False), strict=False)
+
+
 def _playable(source: Path, target: Path) -> Path:
     """The beginning of a sound as every browser plays it: 16 bits, two channels at most."""
-    info = audio.inspect(source, strict=False)
-    most = round(LONGEST_HEARD_SECONDS * info.sample_rate)
-    sound: Sound = Beginning(Filed(source, info, False), most)
-    if info.channels > 2:
-        sound = _mixed(sound)
-    if not 8000 <= info.sample_rate <= 48000:
+    sound = _sound(source)
+    sound = Beginning(sound, round(LONGEST_HEARD_SECONDS * sound.sample_rate))
+    if sound.channels > 2:
+        sound = mixed(sound)
+    if not 8000 <= sound.sample_rate <= 48000:
         sound = Resampled(sound, 48000)
     blocks = (block.clamp(-1, 1) for block in sound.blocks())
     audio.write_blocks(
         target, blocks, sound.sample_rate, sound.channels, sound.samples, subtype="PCM_16"
     )
     return target
-
-
-def _draw(picture: Path, source: Path, target: Path) -> None:
-    """The first minute of both sounds, as `restore_files` draws them."""
-    from selfremaster.core.pictures import write_spectrograms  # slow to import
-
-    waves: dict[str, Tensor] = {}
-    for name, path in (("before", source), ("after", target)):
-        info = audio.inspect(path, strict=False)
-        most = round(restoring.LONGEST_PICTURE_SECONDS * info.sample_rate)
-        waves[name] = beginning(_mixed(Filed(path, info, False)), most)[0]
-    write_spectrograms(picture, waves, info.sample_rate)
-
-
-def _mixed(sound: Sound) -> Sound:
-    return Altered(sound, lambda block: block.mean(dim=0, keepdim=True), 1)
 
 
 def _as_folder(path: Path) -> str:
