@@ -72,18 +72,17 @@ def kept(path: Path, weight_bytes: int) -> bytes | None:
     return graph if digest == _hash(graph) else None
 
 
-def keep(path: Path, graph: bytes) -> bool:
-    """Keep a graph, and as many others as are kept at most; gives whether that could be done."""
+def keep(path: Path, graph: bytes) -> None:
+    """Keep a graph where that can be done, and as many others as are kept at most."""
     try:
         with write_atomically(path) as temporary:
             temporary.write_bytes(_hash(graph) + graph)
     except (OSError, SelfRemasterError):  # it is made anew each time, then
-        return False
+        return
     with suppress(OSError):
         others = sorted(path.parent.glob(f"*{SUFFIX}"), key=_last_used, reverse=True)
         for old in others[MOST_KEPT:]:
             old.unlink(missing_ok=True)
-    return True
 
 
 def kept_or_made(

@@ -105,7 +105,7 @@ def plan(
     jobs = [Job(*one, stem) for one, stem in zip(targets, stems, strict=True)]
     keep(jobs, (job.source for job in jobs), beside)
     if not overwrite:
-        refuse_existing(_written(jobs, beside))
+        refuse_results(jobs, beside)
     for parent in {job.target.parent for job in jobs}:
         check_writable(parent)
     return jobs
@@ -286,6 +286,11 @@ def is_within(source: Path, folder: Path, given: Sequence[Path]) -> bool:
 def _written(jobs: Sequence[Job], beside: Sequence[str]) -> Iterator[Path]:
     for job in jobs:
         yield from (job.target, *map(job.beside, beside))
+
+
+def refuse_results(jobs: Sequence[Job], beside: Sequence[str] = ()) -> None:
+    """Raise `AudioError` if any file that these write is there."""
+    refuse_existing(_written(jobs, beside))
 
 
 def refuse_existing(paths: Iterable[Path]) -> None:

@@ -135,12 +135,20 @@ class S3Store(Store):
 
     def clear_unfinished(self, folder: Remote, keys: frozenset[str]) -> None:
         """Abort uploads in parts that a killed run began; without the right to it they stay."""
+        further: dict[str, str] = {}
         with suppress(Exception):
-            told = self._call("list_multipart_uploads", folder, Prefix=folder.prefix)
-            for upload in told.get("Uploads", ()):
-                if upload["Key"] in keys:
-                    names = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
-                    self._call("abort_multipart_upload", folder, **names)
+            while True:
+                told = self._call("list_multipart_uploads", folder, Prefix=folder.prefix, **further)
+                for upload in told.get("Uploads", ()):
+                    if upload["Key"] in keys:
+                        names = {"Key": upload["Key"], "UploadId": upload["UploadId"]}
+                        self._call("abort_multipart_upload", folder, **names)
+                if not told.get("IsTruncated"):
+                    return
+                further = {
+                    "KeyMarker": told["NextKeyMarker"],
+                    "UploadIdMarker": told["NextUploadIdMarker"],
+                }
 
     def trouble(self, error: Exception, remote: Remote) -> Trouble | None:
         """What s3fs, botocore and aiohttp raise, in words."""

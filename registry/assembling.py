@@ -63,6 +63,10 @@ def _resolved_nested(kind: str, value: Any, experiment: Experiment) -> Any:
     return resolved and resolved.model_dump(mode="json")
 
 
+FAITHFUL_VOCODER = "blend"
+"""Speaks with what of the recording can be trusted, whatever the model's own is."""
+
+
 def assemble(experiment: Experiment) -> Model:
     """The model of an experiment with fresh weights, drawn from its seed alone."""
     settings = experiment.model

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,26 @@ def test_what_cannot_be_meant_is_told(
     told = run("restore", tapes, "--output", tmp_path / "new", "--model", bundle, *words)
     assert told.error.startswith(error)
     assert not (tmp_path / "new").exists()
+
+
+def test_what_another_run_wrote_meanwhile_is_not_written_over(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tapes = write_tapes(tmp_path / "tapes", "plain")
+    new = tmp_path / "new"
+    held = locks.locked
+
+    @contextmanager
+    def locked_late(folder: Path) -> Iterator[None]:
+        new.mkdir()
+        (new / "0-plain.wav").write_text("of another run")
+        with held(folder):
+            yield
+
+    monkeypatch.setattr(locks, "locked", locked_late)
+    told = run("restore", tapes, "--output", new, "--model", bundle)
+    assert told.error == (
+        f"error: {new / '0-plain.wav'}: exists already; add --overwrite, or name another output"
+    )
+    assert (new / "0-plain.wav").read_text() == "of another run"
+    assert left_behind(new) == ["0-plain.wav"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from selfremaster.core import stores
+from selfremaster.core.remotes import Remote
 from tests.buckets import Server, served
 from tests.cli import ROOT, Outcome, left_behind, run, write_tiny_bundle, write_tone
 
@@ -437,3 +438,33 @@ def test_a_batch_that_is_killed_at_any_moment_ends_with_the_same_objects(
         assert sounds(found) == wanted(tapes)
         assert {f"{Path(place).with_suffix('')}.provenance.json" for place in PLACES} <= set(found)
     assert server.unfinished("other") == 0
+
+
+def test_unfinished_uploads_beyond_the_first_page_are_aborted(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Remote("s3", "archive", "new/")
+    store = stores.store_of(folder)
+    pages = {
+        None: {
+            "Uploads": [{"Key": "new/b.wav", "UploadId": "1"}],
+            "IsTruncated": True,
+            "NextKeyMarker": "new/b.wav",
+            "NextUploadIdMarker": "1",
+        },
+        "new/b.wav": {
+            "Uploads": [{"Key": f"new/{name}.wav", "UploadId": "2"} for name in "cd"],
+            "IsTruncated": False,
+        },
+    }
+    aborted = []
+
+    def call(method: str, folder: object, **words: str) -> dict[str, object]:
+        if method == "abort_multipart_upload":
+            aborted.append((words["Key"], words["UploadId"]))
+            return {}
+        return pages[words.get("KeyMarker")]
+
+    monkeypatch.setattr(store, "_call", call)
+    store.clear_unfinished(folder, frozenset({"new/b.wav", "new/d.wav"}))
+    assert aborted == [("new/b.wav", "1"), ("new/d.wav", "2")]

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Told = TypeVar("Told", "Restored", "Failure")
 
-FAITHFUL_VOCODER = "blend"
-
 IncludeOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,6 +84,7 @@ class Choice:
 
     def _faithful(self) -> Model:
         from selfremaster.core.errors import ComponentError
+        from selfremaster.registry.assembling import FAITHFUL_VOCODER
 
         try:
             return load_model(self.reference, self.device, FAITHFUL_VOCODER)

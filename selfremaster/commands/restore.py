@@ -251,6 +251,8 @@ def restore(
     with placed(work, planned, wish, lambda job: tidy(job, beside, again)) as place:
         ledger = ledger_of(batch, output, place.about.work(settings))
         with locked_while(folder):
+            if not overwrite and not resume:  # another run may have ended meanwhile
+                jobs.refuse_results(local, beside)
             todo = rest_of(planned, ledger, beside, quiet, again) if resume else planned
             if folder is not None:
                 ledger.begin(todo)

@@ -22,7 +22,7 @@ from selfremaster.core.profiles import ChannelProfile
 from selfremaster.core.remotes import here
 from selfremaster.core.restoring import PICTURE_SUFFIX, Form
 from selfremaster.core.streaming import Beginning, Filed, Resampled, Sound, mixed
-from selfremaster.registry.assembling import load
+from selfremaster.registry.assembling import FAITHFUL_VOCODER, load
 
 MEBIBYTE = 2**20
 LONGEST_NAME = 80
@@ -31,7 +31,6 @@ PLAYED = ".heard.wav"
 INPUTS, RESULTS, HEARD = "inputs", "restored", "heard"
 AS_MODEL, FAITHFUL, ANEW = "as the model does", "keep what can be trusted", "all anew"
 SPEAKS = (AS_MODEL, FAITHFUL, ANEW)
-FAITHFUL_VOCODER = "blend"
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 
 
