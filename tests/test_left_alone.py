@@ -8,7 +8,7 @@ import pytest
 
 from selfremaster.core import audio, jobs
 from selfremaster.core.errors import AudioError
-from tests.cli import run, write_tiny_bundle
+from tests.cli import SPEECH, run, write_tiny_bundle, write_tone
 from tests.odd_bytes import wav
 
 
@@ -38,6 +38,31 @@ def test_they_are_told_at_the_end(tmp_path: Path, bundle: Path) -> None:
     assert run(*words, "--quiet").err == ""
     found = json.loads(run(*words, "--json").out)
     assert found["left_alone"] == {".txt": 2, ".jpg": 1, "no suffix": 1}
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("survey", ()),
+        ("degrade", ("--output", "new", "--degradation", "clip")),
+        ("transfer", ("--output", "new", "--profile", "sound.json")),
+    ],
+)
+def test_other_commands_tell_them_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tapes = make(tmp_path / "tapes", "a.wav", "1931/a.wav", *OTHERS)
+    for name in ("a.wav", "1931/a.wav"):
+        write_tone(tapes / name)
+    clean = ("--clean", SPEECH, "--method", "mean-spectrum")
+    assert run("profile", tapes / "a.wav", "--output", "sound.json", *clean).code == 0
+    done = run(command, tapes, *words, "--json")
+    assert (done.code, json.loads(done.out)["left_alone"]) == (
+        0,
+        {".txt": 2, ".jpg": 1, "no suffix": 1},
+    )
+    assert done.err.endswith("4 other files were left alone (.txt 2, .jpg 1, no suffix 1)\n")
 
 
 def test_patterns_choose_among_them_too(tmp_path: Path, bundle: Path) -> None:

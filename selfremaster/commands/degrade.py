@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from selfremaster.commands.options import Inputs, Json, Output, Overwrite, Quiet, Without
-from selfremaster.commands.terminal import finish, note, say, say_json, work_through
+from selfremaster.commands.terminal import finish, note, note_left, say, say_json, work_through
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -108,6 +108,7 @@ def degrade(
         raise SelfRemasterError("--kind says who speaks in a --manifest; give one, or leave it out")
     beside = (degrading.LOG_SUFFIX,)
     planned = jobs.plan(inputs, output, overwrite=overwrite or resume, beside=beside)
+    others = jobs.left_alone(inputs, output)
     recipes = _recipes(planned, replay) if replay else [drawn] * len(planned)
     seed = None if replay else seed or 0
     kept = degrading.done_before(planned, recipes, seed) if resume else {}
@@ -128,8 +129,10 @@ def degrade(
         done, failures = work_through(
             _noted(results, there), len(left), quiet, "degrading", "degraded"
         )
+    note_left(others, quiet)
     if as_json:
-        say_json(_as_json(done, list(kept.values()), failures, manifest if there else None))
+        told = _as_json(done, list(kept.values()), failures, manifest if there else None)
+        say_json(told | {"left_alone": others})
     elif not quiet:
         for result in done:
             say(f"{result.source} -> {result.target}")

@@ -56,6 +56,7 @@ from selfremaster.commands.runtimes import DEFAULT_RUNTIME, RuntimeOption
 from selfremaster.commands.terminal import (
     finish,
     note,
+    note_left,
     note_remarks,
     say,
     say_json,
@@ -199,7 +200,6 @@ def restore(
     """
     from selfremaster.core import jobs, restoring
     from selfremaster.core.content_files import CONTENT_SUFFIX
-    from selfremaster.core.folders import in_words
     from selfremaster.core.ledgers import PROVENANCE_SUFFIX
     from selfremaster.core.remotes import here
     from selfremaster.registry.building import current
@@ -266,8 +266,7 @@ def restore(
     for told in () if quiet else batch.notes:
         note(told)
     note_remarks(done, quiet)
-    if batch.left and not quiet:
-        note(in_words(batch.left))
+    note_left(batch.left, quiet)
     if as_json:
         say_json(_as_json(done, failures) | {"left_alone": dict(batch.left)})
     elif not quiet:

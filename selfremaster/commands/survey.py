@@ -12,6 +12,7 @@ import typer
 from selfremaster.commands.options import Json, Quiet
 from selfremaster.commands.terminal import (
     finish,
+    note_left,
     note_remarks,
     say,
     say_json,
@@ -52,16 +53,18 @@ def survey(
     learning from them.
     """
     from selfremaster.core import surveys
-    from selfremaster.core.folders import find_audio
+    from selfremaster.core.folders import find_audio, other_files, tally
 
     files = list({os.path.realpath(file): file for file, _ in find_audio(recordings)}.values())
     done, failures = work_through(
         surveys.survey_files(files), len(files), quiet, "surveying", "surveyed"
     )
     note_remarks(done, quiet)
+    left = tally(place for _, place in other_files(recordings))
+    note_left(left, quiet)
     told = surveys.gather([*done, *failures])
     if as_json:
-        say_json(_as_json(told))
+        say_json(_as_json(told) | {"left_alone": left})
     elif done:
         if not quiet:
             say_table(HEADINGS, [_row(one) for one in done])

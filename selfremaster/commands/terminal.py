@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
 
@@ -180,6 +180,14 @@ def note_remarks(done: "Iterable[Noted]", quiet: bool) -> None:
     for result in () if quiet else done:
         for told in result.notes:
             note(f"{result.source}: {told}")
+
+
+def note_left(left: Mapping[str, int], quiet: bool) -> None:
+    """Say how many files of folders were taken for no sound, by suffix."""
+    from selfremaster.core.folders import in_words
+
+    if left and not quiet:
+        note(in_words(left))
 
 
 def finish(failures: "Sequence[Failure]", total: int) -> None:

@@ -21,7 +21,14 @@ from selfremaster.commands.profile import (
     take_channel,
     take_spectrum,
 )
-from selfremaster.commands.terminal import finish, note_remarks, say, say_json, work_through
+from selfremaster.commands.terminal import (
+    finish,
+    note_left,
+    note_remarks,
+    say,
+    say_json,
+    work_through,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +96,7 @@ def transfer(
 
     transferring.check_strength(strength)
     planned = jobs.plan(inputs, output, overwrite=overwrite)
+    left = jobs.left_alone(inputs, output)
     if recording is not None and not profiles:
         _refuse_weights(weights)
         way = choose_way(method, model, clean, form)
@@ -102,8 +110,9 @@ def transfer(
     results = transferring.transfer_files(planned, effect, strength)
     done, failures = work_through(results, len(planned), quiet, "transferring", "done")
     note_remarks(done, quiet)
+    note_left(left, quiet)
     if as_json:
-        say_json(_as_json(sound, strength, done, failures))
+        say_json(_as_json(sound, strength, done, failures) | {"left_alone": left})
     elif not quiet:
         for result in done:
             say(f"{result.source} -> {result.target}")
