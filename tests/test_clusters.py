@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from selfremaster.core import clusters
 from selfremaster.core.errors import ComponentError, SelfRemasterError
 from selfremaster.core.ledgers import LEDGER_NAME
+from tests import buckets
 from tests.cli import ROOT, left_behind, run, write_tiny_bundle
 from tests.odd_speakers import installed, write_tapes
 
@@ -65,16 +67,10 @@ def until(true: Any, what: str) -> None:
         time.sleep(0.1)
 
 
-def test_ray_gives_the_same_bytes_and_a_process_that_ends_costs_its_file(
-    log: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def one_machine() -> Iterator[None]:
+    """Ray on this machine, with one process."""
     ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
-    del log
-    monkeypatch.chdir(tmp_path)  # which holds for the machines, too
-    write_tapes(Path("tapes"), "plain", "plain")
-    words = ("restore", "tapes", "--model", "tiny.safetensors", *SPEAKER)
-    assert run(*words, "--output", "local", "--file-minutes", "0").code == 0
-    write_tapes(Path("tapes"), "plain", "plain", "ending")
     ray.init(
         address="local",
         num_cpus=1,
@@ -84,12 +80,25 @@ def test_ray_gives_the_same_bytes_and_a_process_that_ends_costs_its_file(
         object_store_memory=STORE_BYTES,
     )
     try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def test_ray_gives_the_same_bytes_and_a_process_that_ends_costs_its_file(
+    log: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del log
+    monkeypatch.chdir(tmp_path)  # which holds for the machines, too
+    write_tapes(Path("tapes"), "plain", "plain")
+    words = ("restore", "tapes", "--model", "tiny.safetensors", *SPEAKER)
+    assert run(*words, "--output", "local", "--file-minutes", "0").code == 0
+    write_tapes(Path("tapes"), "plain", "plain", "ending")
+    with one_machine():
         told = run(*words, "--output", "ray", "--engine", "ray")
         assert "no machine of the cluster has a GPU" in (
             run(*words, "--output", "gpu", "--engine", "ray", "--device", "cuda").error
         )
-    finally:
-        ray.shutdown()
     assert told.code == 1
     assert told.err.splitlines() == [
         "failed: tapes/2-ending.wav: vocoder 'odd-speaker' of odd-speakers 1.0 ended the process "
@@ -101,6 +110,29 @@ def test_ray_gives_the_same_bytes_and_a_process_that_ends_costs_its_file(
     ]
     assert contents(Path("ray")) == contents(Path("local"))
     assert outputs(Path("ray")) == ["0-plain.wav", "1-plain.wav"]
+
+
+def test_ray_works_from_bucket_to_bucket_at_the_address_of_who_asks(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tapes = write_tapes(tmp_path / "tapes", "plain", "plain")
+    words = ("restore", "s3://archive/tapes", "--output", "s3://other/new", "--model", bundle)
+    assert run("restore", tapes, "--output", tmp_path / "here", "--model", bundle).code == 0
+    with contextmanager(buckets.served)(monkeypatch) as server, ExitStack() as machines:
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        machines.enter_context(one_machine())  # with keys of its own
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
+        server.forget()
+        for name in left_behind(tapes):
+            server.put("archive", f"tapes/{name}", (tapes / name).read_bytes())
+        told = run(*words, "--engine", "ray")
+        again = run(*words, "--engine", "ray", "--resume")
+    assert (told.code, told.err) == (0, "")
+    assert again.err == "2 of 2 files were done before\n"
+    found = server.contents("other", "new/")
+    assert {name: found[name] for name in found if name.endswith(".wav")} == {
+        name: data for name, data in contents(tmp_path / "here").items() if name != LEDGER_NAME
+    }
 
 
 def test_without_ray_one_line_says_what_to_install(
