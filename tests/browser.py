@@ -26,6 +26,8 @@ _MISSING = [
 ]
 REASON = f"needs {' and '.join(_MISSING)}" if _MISSING else ""
 
+MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+
 needs_browser = pytest.mark.skipif(bool(_MISSING), reason=REASON)
 
 
@@ -38,10 +40,12 @@ def browser(
     reduced_motion: bool = False,
     downloads: str | os.PathLike[str] | None = None,
     network: bool = False,
+    microphone: bool = False,
 ) -> Iterator["WebDriver"]:
     """A browser with a window of so many pixels, without a network; the test is skipped if none.
 
-    Sound may start without a click. ``downloads`` is the folder that files are saved to.
+    Sound may start without a click. ``downloads`` is the folder that files are saved to. The
+    ``microphone`` beeps every second, and nobody is asked whether it may be heard.
     """
     if _MISSING:
         pytest.skip(REASON)
@@ -61,6 +65,8 @@ def browser(
         "--autoplay-policy=no-user-gesture-required",
         f"--window-size={width},{height}",
     ):
+        options.add_argument(argument)
+    for argument in MICROPHONE if microphone else ():
         options.add_argument(argument)
     if downloads is not None:
         options.add_experimental_option(

@@ -99,16 +99,16 @@ except OSError:
         without_network(tmp_path, code)
 
 
-@pytest.mark.parametrize("text", ["nowhere/nothing.wav", "../a/b", "tapes", "/a/b/c.safetensors"])
-def test_a_path_that_is_not_there_asks_nobody(text: str, tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_asks_nobody(tmp_path: Path) -> None:
     code = f"""
 from selfremaster import BundleError, load
 import os
 os.chdir({str(tmp_path)!r})
 os.mkdir("nowhere")
-try:
-    load({text!r})
-except BundleError as error:
-    print(error)
+for text in ("nowhere/nothing.wav", "../a/b", "tapes", "/a/b/c.safetensors"):
+    try:
+        load(text)
+    except BundleError as error:
+        print(error)
 """
-    assert "no bundle" in without_network(tmp_path, code)
+    assert without_network(tmp_path, code).count("no bundle") == 4

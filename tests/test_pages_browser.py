@@ -2,12 +2,14 @@
 
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from selfremaster.core import audio
+from selfremaster.core.profiles import ChannelProfile
 from tests.browser import browser, complaints, needs_browser, set_size
 from tests.cli import run, write_tiny_bundle, write_tone
 from tests.served import served
@@ -43,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def driver(bundle: Path, downloads: Path, folder: Path) -> Iterator["WebDriver"]:
     with (
         served(folder, "--model", f"tiny={bundle}") as address,
-        browser(1280, 1600, downloads=downloads, network=True) as opened,
+        browser(1280, 1600, downloads=downloads, network=True, microphone=True) as opened,
     ):
         opened.get(address)
         wait_for(opened, "#restore")
@@ -58,6 +60,13 @@ def wait_for(driver: "WebDriver", selector: str) -> Any:
                 return found
         time.sleep(0.2)
     pytest.fail(f"no {selector} on the page: {driver.find_element('css selector', 'body').text}")
+
+
+def wait_until(true: Callable[[], object], what: str) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not true():
+        assert time.monotonic() < until, f"{what} does not come"
+        time.sleep(0.2)
 
 
 def brought(driver: "WebDriver", place: int, *paths: Path) -> None:
@@ -112,6 +121,68 @@ def test_the_sound_of_a_recording_is_put_on(driver: "WebDriver", tmp_path: Path)
     wait_for(driver, "#transfer-zip")
     wait_for(driver, "#transfer-after button[aria-label='Play']")
     assert wait_for(driver, "#transfer-picture img").get_attribute("naturalWidth") > "0"
+
+
+def test_a_kept_sound_is_taken_away_and_brought_again(
+    driver: "WebDriver", downloads: Path, tmp_path: Path
+) -> None:
+    """After the test above: its files are still there."""
+    driver.find_element("css selector", "#profile").click()
+    wait_for(driver, "a[href$='sound.json']").click()
+    kept = downloads / "sound.json"
+    wait_until(kept.exists, "the profile")
+    assert ChannelProfile.load(kept).sources[0].file == "old.wav"
+    fields = driver.find_elements("css selector", "input[type=file]")
+    (place,) = [place for place, field in enumerate(fields) if field.get_attribute("accept")]
+    brought(driver, place, kept)
+    made = driver.find_element("css selector", "#transfer-after").get_attribute("innerHTML")
+    driver.find_element("css selector", "#transfer").click()
+    wait_until(
+        lambda: (
+            driver.find_element("css selector", "#transfer-after").get_attribute("innerHTML")
+            != made
+        ),
+        "another result",
+    )
+    wait_for(driver, "#transfer-after button[aria-label='Play']")
+
+
+def test_what_is_spoken_is_restored(
+    driver: "WebDriver", folder: Path, downloads: Path, tmp_path: Path
+) -> None:
+    driver.refresh()
+    wait_for(driver, "button.record-button").click()
+    stop = wait_for(driver, "button.stop-button")
+    time.sleep(2.5)
+    stop.click()
+    wait_until(lambda: [*folder.glob("selfremaster-page-*/page/*/audio.wav")], "the recording")
+    time.sleep(1)
+    driver.find_element("css selector", "#restore").click()
+    wait_for(driver, "#restore-after button[aria-label='Play']")
+    spoken, restored = (
+        next(folder.glob(f"selfremaster-page-*/page/{place}/audio.wav"))
+        for place in ("*/inputs", "*/restored")
+    )
+    before, rate = audio.read(spoken)
+    after, _ = audio.read(restored)
+    assert before.shape == after.shape
+    assert before.shape[1] > rate
+    assert min(before.abs().max(), after.abs().max()) > 0.01  # it beeps
+
+
+def test_stop_leaves_what_is_done_and_lets_go_on(driver: "WebDriver", tmp_path: Path) -> None:
+    driver.refresh()
+    wait_for(driver, "#restore")
+    paths = [write_tone(tmp_path / f"tape-{place}.wav", 60 * 22050) for place in range(9)]
+    brought(driver, 0, *paths)
+    driver.find_element("css selector", "#restore").click()
+    told = driver.find_element("css selector", "#restore-told")
+    wait_until(lambda: "tape-0.wav" in told.text, "the first result")
+    driver.find_element("css selector", "#stop").click()
+    time.sleep(3)
+    assert "tape-8.wav" not in told.text
+    driver.find_element("css selector", "#restore").click()
+    wait_until(lambda: "tape-8.wav" in told.text, "all results")
 
 
 def test_nothing_is_asked_of_others_and_nothing_complained_about(driver: "WebDriver") -> None:

@@ -83,14 +83,13 @@ def test_every_built_in_degradation_that_can_draw_is_tried_with_ranges() -> None
 
 
 @pytest.mark.parametrize("spec", RANGES)
-def test_degradations_that_draw_keep_their_promises(spec: str) -> None:
+def test_degradations_that_draw_draw_others_each_time(spec: str) -> None:
     part = sr.build("degradation", spec)
     first, second = (
         part.draw(Generator().manual_seed(1), 22050),
         part.draw(Generator().manual_seed(2), 22050),
     )
     assert first != second
-    check("degradation", part)
 
 
 @pytest.fixture(scope="module", params=[*names("degradation"), *RANGES])
