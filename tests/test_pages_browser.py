@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 pytestmark = needs_browser
 
 PATIENCE_SECONDS = 120
-HARMLESS = "Method not implemented"  # gradio's own, about a table
+HARMLESS = (  # gradio's own: about a table, and about a player that is replaced while it loads
+    "Method not implemented",
+    "AbortError: signal is aborted",
+)
 SOURCES = "return performance.getEntriesByType('resource').map(one => one.name)"
 WIDTH = "return document.documentElement.scrollWidth"
 
@@ -133,7 +136,8 @@ def test_a_kept_sound_is_taken_away_and_brought_again(
     wait_until(kept.exists, "the profile")
     assert ChannelProfile.load(kept).sources[0].file == "old.wav"
     fields = driver.find_elements("css selector", "input[type=file]")
-    (place,) = [place for place, field in enumerate(fields) if field.get_attribute("accept")]
+    takes = [field.get_attribute("accept") or "" for field in fields]
+    (place,) = [place for place, accept in enumerate(takes) if "json" in accept]
     brought(driver, place, kept)
     made = driver.find_element("css selector", "#transfer-after").get_attribute("innerHTML")
     driver.find_element("css selector", "#transfer").click()
@@ -173,23 +177,24 @@ def test_what_is_spoken_is_restored(
 def test_stop_leaves_what_is_done_and_lets_go_on(driver: "WebDriver", tmp_path: Path) -> None:
     driver.refresh()
     wait_for(driver, "#restore")
-    paths = [write_tone(tmp_path / f"tape-{place}.wav", 60 * 22050) for place in range(9)]
+    paths = [write_tone(tmp_path / f"tape-{place}.wav", 40 * 22050) for place in range(4)]
     brought(driver, 0, *paths)
     driver.find_element("css selector", "#restore").click()
     told = driver.find_element("css selector", "#restore-told")
     wait_until(lambda: "tape-0.wav" in told.text, "the first result")
     driver.find_element("css selector", "#stop").click()
     time.sleep(3)
-    assert "tape-8.wav" not in told.text
+    assert "tape-3.wav" not in told.text
     driver.find_element("css selector", "#restore").click()
-    wait_until(lambda: "tape-8.wav" in told.text, "all results")
+    wait_until(lambda: "tape-3.wav" in told.text, "all results")
 
 
 def test_nothing_is_asked_of_others_and_nothing_complained_about(driver: "WebDriver") -> None:
     sources = driver.execute_script(SOURCES)
     assert len(sources) > 5
     assert [one for one in sources if "://127.0.0.1:" not in one] == []
-    assert [one for one in complaints(driver) if HARMLESS not in one["message"]] == []
+    told = [one["message"] for one in complaints(driver)]
+    assert [one for one in told if not any(words in one for words in HARMLESS)] == []
 
 
 def test_who_leaves_leaves_nothing(driver: "WebDriver", folder: Path, tmp_path: Path) -> None:
