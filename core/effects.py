@@ -185,10 +185,16 @@ def _peak_of(sound: Sound, sample_rate: int, meter: LevelMeter) -> float:
 def _sounding(wave: Tensor, threshold: float, sample_rate: int) -> Tensor:
     """1 where a wave sounds and around it, 0 where nothing at all is in it, (channels, samples)."""
     reach = max(round(SILENCE_SECONDS * sample_rate), 1)
-    loud = (wave.abs() > threshold).float()[:, None]
-    near = functional.max_pool1d(loud, 2 * reach + 1, stride=1, padding=reach)
+    loud = functional.pad((wave.abs() > threshold).double(), (reach, reach))
+    near = (_sums(loud, 2 * reach + 1) > 0).double()
     faded = functional.pad(near, (reach // 2, reach - reach // 2), mode="replicate")
-    return functional.avg_pool1d(faded, reach + 1, stride=1)[:, 0]
+    return (_sums(faded, reach + 1) / (reach + 1)).float()
+
+
+def _sums(whole_numbers: Tensor, size: int) -> Tensor:
+    """The sum of so many in a row, wherever they begin, (channels, samples) -> fewer samples."""
+    summed = functional.pad(whole_numbers.cumsum(-1), (1, 0))
+    return summed[:, size:] - summed[:, :-size]
 
 
 def _levelled(

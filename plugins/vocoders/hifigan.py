@@ -128,7 +128,7 @@ class PairedBlock(nn.Module):
         """Refine the sound at several time spans."""
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
             refined = dilated(functional.leaky_relu(hidden, SLOPE))
-            hidden = hidden + plain(functional.leaky_relu(refined, SLOPE))
+            hidden = plain(functional.leaky_relu(refined, SLOPE)).add_(hidden)
         return hidden
 
 
@@ -147,7 +147,7 @@ class SingleBlock(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Refine the sound at several time spans."""
         for dilated in self.convs:
-            hidden = hidden + dilated(functional.leaky_relu(hidden, SLOPE))
+            hidden = dilated(functional.leaky_relu(hidden, SLOPE)).add_(hidden)
         return hidden
 
 
@@ -225,7 +225,7 @@ class HifiGan(Vocoder):
             blocks = list(self.resblocks)[stage * parallel : (stage + 1) * parallel]
             total = blocks[0](hidden)
             for refine in blocks[1:]:
-                total = total + refine(hidden)
+                total.add_(refine(hidden))
             hidden = total / parallel
         wave = torch.tanh(self.conv_post(functional.leaky_relu(hidden, LAST_SLOPE)))
         return wave[:, 0, 0]
