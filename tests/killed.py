@@ -5,7 +5,7 @@ again, killed so many times at moments drawn at random and gone on with as often
 result is in FOLDER/COMMAND/run while it is made, since some name their own place, and then in
 ``whole``, ``0`` and so on beside it. It prints how many moments the uninterrupted run had. A moment
 is a change of name of a file, or the opening of one, below the result: those are what can be told
-apart afterwards; and the end of a step, of what learns.
+apart afterwards; and the end of a step, of what learns. What other processes do is no moment.
 """
 
 import os
@@ -51,6 +51,9 @@ def quick_adaptations() -> Iterator[None]:
 
 KINDS: Mapping[str, Kind] = {
     "restore": Kind(lambda given: [given, "--model", f"{given}/tiny.safetensors", "--provenance"]),
+    "restore-jobs": Kind(
+        lambda given: [given, "--model", f"{given}/tiny.safetensors", "--jobs", "2"]
+    ),
     "benchmark": Kind(lambda given: [given], quick_benchmarks),
     "train": Kind(lambda given: [given]),
     "adapt": Kind(
@@ -95,7 +98,7 @@ def ended(name: str, given: str, folder: Path, last: int) -> int | None:
     if not child:
         moments = Moments(str(folder / "run"), last)
         output = ["--output", str(folder / "run"), "--resume", "--quiet"]
-        code = main([name, *KINDS[name].words(given), *output])
+        code = main([name.partition("-")[0], *KINDS[name].words(given), *output])
         moments.below = "\0"
         told.write_text(str(moments.count))
         os._exit(code)
@@ -128,7 +131,7 @@ def go_through(name: str, given: str, folder: Path, seed: int, kills: int) -> No
 def killed(folder: Path, seed: int, kills: int, **given: Path) -> list[int]:
     """Let the program do it, by what commands are given; their moments, uninterrupted."""
     words = ["-m", "tests.killed", str(folder), str(seed), str(kills)]
-    words += [f"{name}={path}" for name, path in given.items()]
+    words += [f"{name.replace('_', '-')}={path}" for name, path in given.items()]
     places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # plugins, too
     done = subprocess.run(
         [sys.executable, *words],

@@ -16,6 +16,7 @@ from tests.killed import killed
 
 Settings = tuple[str, ...]
 KILLS = 25
+LONG = "SELFREMASTER_EXAMPLES=25"
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +222,24 @@ def test_a_batch_that_is_killed_at_any_moment_ends_with_the_same_bytes(
     for other in others:
         found = contents(other)
         assert sorted(found) == sorted(contents(whole))  # and no part of a file
+        assert {name: found[name] for name in wanted} == wanted
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+@pytest.mark.skipif("SELFREMASTER_EXAMPLES" not in os.environ, reason=f"takes minutes; set {LONG}")
+def test_many_processes_end_with_the_one_that_is_killed(
+    tapes: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """They notice it, and leave no part of a file."""
+    (tapes / "tiny.safetensors").write_bytes(bundle.read_bytes())
+    kills = int(os.environ["SELFREMASTER_EXAMPLES"])
+    killed(tmp_path / "out", 7, kills, restore_jobs=tapes)
+    whole, *others = sorted((tmp_path / "out" / "restore-jobs").iterdir(), reverse=True)
+    wanted = {name: data for name, data in contents(whole).items() if name.endswith("wav")}
+    assert len(wanted) == 3
+    for other in others:
+        found = contents(other)
+        assert sorted(found) == sorted(contents(whole))
         assert {name: found[name] for name in wanted} == wanted
 
 
