@@ -4,8 +4,10 @@ import asyncio
 import errno
 import json
 import re
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -299,16 +301,18 @@ def test_what_two_visitors_brought_stays_while_one_is_there(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_work_that_ends_after_its_visitor_left_leaves_nothing(tmp_path: Path) -> None:
+def test_work_whose_visitor_left_goes_when_it_ends(tmp_path: Path) -> None:
     visitors, place = Visitors(tmp_path), tmp_path / "work"
     for visitor in ("first", "second"):
         visitors.came(visitor)
-    visitors.keep("first", [place])
     place.mkdir()
+    visitors.begin("first", place)
     visitors.done("first", place)
     assert place.exists()
+    visitors.begin("first", place)
     visitors.left("first")
-    (place / "restored").mkdir(parents=True)  # by what was still at work
+    visitors.left("second")
+    assert place.exists()  # what is at work finds what it made
     visitors.done("first", place)
     assert not place.exists()
 
@@ -326,14 +330,37 @@ def test_work_ends_with_the_program(
     assert not [*workshop.folder.rglob("restored/*")]
 
 
-def test_one_thing_at_a_time(workshop: Workshop, tmp_path: Path) -> None:
+def test_who_does_not_come_for_the_next_result_hinders_nobody(
+    workshop: Workshop, tmp_path: Path
+) -> None:
     paths = [write_tone(tmp_path / f"{number}.wav") for number in range(2)]
     working = workshop.restore(paths, "tiny", AS_MODEL, Form(), workshop.new_place())
-    next(working)
-    with pytest.raises(ComponentError, match="something else is being worked on"):
-        restored(workshop, *paths)
-    working.close()
+    assert next(working).name == "0.wav"
     assert len(restored(workshop, *paths)) == 2
+    assert next(working).name == "1.wav"
+
+
+def test_one_thing_at_a_time(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for the end of a file."""
+    source = write_tone(tmp_path / "tape.wav")
+    made, most, running = workshops._made, 0, 0
+
+    def watched(*given: Any) -> Made:
+        nonlocal most, running
+        running += 1
+        most = max(most, running)
+        time.sleep(0.05)
+        done = made(*given)
+        running -= 1
+        return done
+
+    monkeypatch.setattr(workshops, "_made", watched)
+    with ThreadPoolExecutor(3) as several:
+        told = [*several.map(lambda _: restored(workshop, source), range(3))]
+    assert [len(one) for one in told] == [1, 1, 1]
+    assert most == 1
 
 
 @pytest.fixture(scope="module")

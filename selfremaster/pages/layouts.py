@@ -267,7 +267,7 @@ class Layout:
         """A place to work in, instead of the one before."""
         forget(work)
         place = self.workshop.new_place()
-        self.visitors.keep(visitor, [place])
+        self.visitors.begin(visitor, place)
         try:
             yield place
         finally:

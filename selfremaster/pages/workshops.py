@@ -5,7 +5,6 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -98,17 +97,21 @@ class Workshop:
         self, uploads: Sequence[Path], model: str, speaks: str, form: Form, place: Path
     ) -> Iterator[Made]:
         """Restore one recording after another, as `restore_files` does, below ``place``."""
-        with self._at_work():
-            taken = self._taken(uploads, place)
-            yield from (one for one in taken if isinstance(one, Made))
-            found = [path for path in taken if isinstance(path, Path)]
-            if not found:
-                return
-            planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
-            loaded = self.model(model, speaks)
-            results = restoring.restore_files(loaded, planned, form=form)
-            for job, result in zip(planned, results, strict=True):
-                yield _made(job, result, place / HEARD)
+        return self._one_by_one(self._restore(uploads, model, speaks, form, place))
+
+    def _restore(
+        self, uploads: Sequence[Path], model: str, speaks: str, form: Form, place: Path
+    ) -> Iterator[Made]:
+        taken = self._taken(uploads, place)
+        yield from (one for one in taken if isinstance(one, Made))
+        found = [path for path in taken if isinstance(path, Path)]
+        if not found:
+            return
+        planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
+        loaded = self.model(model, speaks)
+        results = restoring.restore_files(loaded, planned, form=form)
+        for job, result in zip(planned, results, strict=True):
+            yield _made(job, result, place / HEARD)
 
     def transfer(
         self,
@@ -119,23 +122,32 @@ class Workshop:
         place: Path,
     ) -> Iterator[Made]:
         """Put the sound of a profile onto one recording after another, below ``place``."""
-        with self._at_work():
-            taken = self._taken(uploads, place)
-            yield from (one for one in taken if isinstance(one, Made))
-            found = [path for path in taken if isinstance(path, Path)]
-            if not found:
-                return
-            loaded = self.model(model)
-            transferring.check_profile(loaded, profile)
-            effect = transferring.channel_of(loaded, profile)
-            planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
-            results = transferring.transfer_files(planned, effect, strength)
-            for job, result in zip(planned, results, strict=True):
-                yield _made(job, result, place / HEARD)
+        return self._one_by_one(self._transfer(uploads, model, profile, strength, place))
+
+    def _transfer(
+        self,
+        uploads: Sequence[Path],
+        model: str,
+        profile: ChannelProfile,
+        strength: float,
+        place: Path,
+    ) -> Iterator[Made]:
+        taken = self._taken(uploads, place)
+        yield from (one for one in taken if isinstance(one, Made))
+        found = [path for path in taken if isinstance(path, Path)]
+        if not found:
+            return
+        loaded = self.model(model)
+        transferring.check_profile(loaded, profile)
+        effect = transferring.channel_of(loaded, profile)
+        planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
+        results = transferring.transfer_files(planned, effect, strength)
+        for job, result in zip(planned, results, strict=True):
+            yield _made(job, result, place / HEARD)
 
     def profile_of(self, uploads: Sequence[Path], model: str, place: Path) -> ChannelProfile:
         """The sound of recordings; raises the error of the first that cannot be heard."""
-        with self._at_work():
+        with self._lock:
             found = self._taken(uploads, place)
             for one in found:
                 if isinstance(one, Made):
@@ -156,14 +168,17 @@ class Workshop:
         """A folder for one piece of work."""
         return Path(tempfile.mkdtemp(prefix="work-", dir=self.folder))
 
-    @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        if not self._lock.acquire(blocking=False):
-            raise ComponentError("something else is being worked on; try again when it is done")
-        try:
-            yield
-        finally:
-            self._lock.release()
+    def _one_by_one(self, results: Iterator[Made]) -> Iterator[Made]:
+        """Each result while nothing else is worked on; who does not come for the next, holds none.
+
+        A visitor who leaves meanwhile may never come.
+        """
+        while True:
+            with self._lock:
+                made = next(results, None)
+            if made is None:
+                return
+            yield made
 
     def _taken(self, uploads: Sequence[Path], place: Path) -> list[Path | Made]:
         """The recordings under names that lead nowhere, or why they are not taken."""
