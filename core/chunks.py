@@ -31,11 +31,11 @@ def stream_in_chunks(
 ) -> Iterator[Tensor]:
     """Send a wave that comes in blocks through a function piece by piece, joined by crossfades.
 
-    Each piece is heard with its surroundings on both sides; half of them is what the linear
-    crossfade is made of, so a function that reaches less far than half the context gives what it
-    gives for the whole wave. Pieces begin at multiples of ``chunk_samples``, less the context. A
-    wave that is no longer than one piece with its context is taken at once, and so is what is left
-    at the end. No more than a piece with its context, and a block, is kept.
+    Each piece is heard with its surroundings on both sides; an eighth of them is what the linear
+    crossfade is made of, so a function that reaches less far than seven eighths of the context
+    gives what it gives for the whole wave. Pieces begin at multiples of ``chunk_samples``, less the
+    context. A wave that is no longer than one piece with its context is taken at once, and so is
+    what is left at the end. No more than a piece with its context, and a block, is kept.
 
     Shape: blocks (..., samples) of any lengths -> blocks (..., samples), as long in all; the
     function keeps the shape of what it is given.
@@ -43,9 +43,9 @@ def stream_in_chunks(
     >>> blocks = torch.arange(1000.0).split(70)
     >>> made = stream_in_chunks(lambda piece: 2 * piece, blocks, 300, 100)
     >>> [len(block) for block in made]
-    [250, 300, 450]
+    [288, 300, 412]
     """
-    half = context_samples // 2
+    half = context_samples // 8
     enough = chunk_samples + 2 * context_samples
     waiting: list[Tensor] = []
     length = 0  # of what waits

@@ -29,10 +29,7 @@ Channels = Literal["linked", "independent", "mono"]
 CHANNELS: tuple[Channels, ...] = ("linked", "independent", "mono")
 
 GRID_SAMPLES = 2**16
-"""What a vocoder draws once for all, such as noise, repeats after so many samples."""
-
 PIECE_GRIDS = 8
-MOST_GRIDS = 4  # that a grid of whole hops may be wide
 SILENCE = 1e-6  # of the peak: quieter than half a step of 16 bits at -26 dB of full scale
 SILENCE_SECONDS = 0.01
 MANY_SAMPLES = 1 << 18  # of a piece: with less, little memory comes and goes
@@ -105,8 +102,8 @@ def sent_through(
     much each channel counts for it, as in `channel_weights`.
 
     The function is given (channels, samples) and keeps the shape. What it gives for a sample may
-    hang on three seconds around it; what reaches further is faded from piece to piece. Raises
-    `AudioError` for rates that nothing is resampled from.
+    hang on two and a half seconds around it; what reaches further is faded from piece to piece.
+    Raises `AudioError` for rates that nothing is resampled from.
     """
     check_rates(sound.sample_rate, frame.sample_rate)
     apart = channels == "independent"
@@ -140,16 +137,26 @@ def sent_through(
         yield result if mixed_from is None else result._replace(phase=mixed_from)
 
 
+def grid_of(hop_samples: int) -> int:
+    """The samples between the places where pieces may begin: an even number of hops, about 2^16.
+
+    What a vocoder draws once for all, such as noise, repeats on this grid, and what it sums up,
+    such as phase, begins anew on it; so a piece sounds as it does within the whole.
+
+    >>> grid_of(256), grid_of(300)
+    (65536, 66000)
+    """
+    return 2 * hop_samples * math.ceil(GRID_SAMPLES / (2 * hop_samples))
+
+
 def pieces_of(hop_samples: int) -> tuple[int, int]:
-    """How long pieces and their context are, in samples: whole grids and whole hops.
+    """How long pieces and their context are, in samples.
 
     >>> pieces_of(256)
     (524288, 65536)
     """
-    grid = math.lcm(hop_samples, GRID_SAMPLES)
-    if grid > MOST_GRIDS * GRID_SAMPLES:
-        grid = hop_samples * math.ceil(GRID_SAMPLES / hop_samples)
-    return max(PIECE_GRIDS * GRID_SAMPLES // grid, 1) * grid, grid
+    grid = grid_of(hop_samples)
+    return PIECE_GRIDS * grid, grid
 
 
 def mixed_down(sound: Sound) -> tuple[Sound, PhaseMeter]:

@@ -21,7 +21,7 @@ def test_pieces_of_a_wave_join_without_a_seam(
     samples: int, chunk: int, context: int, block: int, seed: int
 ) -> None:
     wave = torch.randn(2, samples, generator=torch.Generator().manual_seed(seed))
-    reach = max(context // 2 - 1, 0)
+    reach = max(context - context // 8 - 1, 0)
     lengths = []
 
     def late(piece: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from selfremaster.core import audio, promises
-from selfremaster.core.effects import GRID_SAMPLES
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Vocoder
 from selfremaster.core.levels import resample
@@ -20,6 +19,7 @@ from selfremaster.plugins.features.mel_cepstrum import synthesis_matrix
 from selfremaster.plugins.features.source_filter import SourceFilter, SourceFilterConfig
 from selfremaster.plugins.vocoders.ddsp import Ddsp, DdspConfig
 from selfremaster.plugins.vocoders.harmonic_noise import (
+    anchors,
     cycles,
     filter_frames,
     noise_share,
@@ -118,10 +118,33 @@ def test_the_voice_begins_anew_where_it_sets_in() -> None:
     torch.testing.assert_close(anew, alone, atol=1e-3, rtol=0)
 
 
+def test_a_voice_that_goes_on_hangs_on_what_is_near_alone_and_is_hardly_retuned() -> None:
+    times = torch.arange(8 * 16384) / RATE_HZ
+    f0_hz = (150 + 20 * torch.sin(2 * math.pi * 0.3 * times))[None]
+    other = f0_hz.clone()
+    other[:, :1000] += 1.0
+    every = 16384
+    phase = cycles(f0_hz, RATE_HZ, every=every)
+    assert not phase[:, ::every].any()
+    assert torch.equal(cycles(other, RATE_HZ, every=every)[:, every:], phase[:, every:])
+    spoken_hz = phase.diff().remainder(1) * RATE_HZ
+    assert float((spoken_hz - f0_hz[:, :-1]).abs().max()) < 0.5 * RATE_HZ / every + 0.05
+
+
+def test_a_voice_that_has_just_begun_is_not_retuned_in_haste() -> None:
+    starts = torch.zeros(1, 4096, dtype=torch.bool)
+    starts[:, 900] = True
+    f0_hz = torch.full((1, 4096), 123.0)
+    assert anchors(starts, 1024).nonzero()[:, 1].tolist() == [0, 2048, 3072]
+    phase = cycles(f0_hz, RATE_HZ, starts, 1024)
+    assert not phase[:, [0, 900, 2048, 3072]].any()
+    assert phase[:, 1024].abs() > 0.1
+
+
 def test_the_noise_is_white_always_the_same_and_has_no_end() -> None:
     like, state = torch.zeros(1), torch.random.get_rng_state()
-    wave = steady_noise(GRID_SAMPLES + 500, like)
-    assert torch.equal(wave[:500], wave[GRID_SAMPLES:])
+    wave = steady_noise(70_000, like, 60_000)
+    assert torch.equal(wave[:10_000], wave[60_000:])
     assert torch.equal(torch.random.get_rng_state(), state)
     assert power_db(wave) == pytest.approx(0, abs=0.1)
     bands = torch.fft.rfft(wave[:65536]).abs().square().reshape(-1)[1:].unflatten(0, (8, -1))
@@ -230,7 +253,9 @@ def test_speech_comes_back_untrained_at_its_level_and_place() -> None:
     assert abs(lateness(spoken, wave)) < 110  # 5 ms
     distance = build("loss", "mel-l1")(spoken, wave)
     assert distance < 0.5
-    assert distance < 0.7 * build("loss", "mel-l1")(steady_noise(wave.shape[-1], wave)[None], wave)
+    assert distance < 0.7 * build("loss", "mel-l1")(
+        steady_noise(wave.shape[-1], wave, 65536)[None], wave
+    )
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 """Sounds of any length through a model: pieces, channels, silence, level, memory."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -30,42 +32,57 @@ def send(wave: Tensor, sample_rate: int = RATE, **settings: object) -> Tensor:
         return torch.cat([*sent.sound.blocks()], dim=1)
 
 
-@pytest.mark.parametrize(
-    ("resynthesise", "softer", "noisier"),
-    [(False, 1.0, 0.0), (True, 1.0, 0.0), (False, 0.05, 0.0), (False, 1.0, 0.03)],
-)
-def test_pieces_give_what_the_whole_wave_gives(
-    default: Model,
-    resynthesise: bool,
-    softer: float,
-    noisier: float,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    model = default
-    if resynthesise:
-        model.output = None
+def changing(softer: float, noisier: float) -> Tensor:
     wave = speech_like(RATE * 16, sample_rate=RATE)
     wave[:, ::RATE] = 0
     wave[:, : RATE * 8] *= softer
     wave[:, RATE * 8 :] += noisier * noise(1, RATE * 8)
-    whole = model.restore(wave, RATE)
+    return wave
+
+
+def held_vowel() -> Tensor:
+    """Sixteen seconds of one voice, its pitch gliding: nothing to begin anew at."""
+    times = torch.arange(RATE * 16, dtype=torch.float64) / RATE
+    f0_hz = 150 * (1 + 0.02 * torch.sin(2 * math.pi * 0.13 * times))
+    phase = 2 * math.pi * (f0_hz / RATE).cumsum(0)
+    harmonics = [torch.sin(number * phase) / number**1.2 for number in range(1, 25)]
+    return 0.1 * torch.stack(harmonics).sum(dim=0).float()[None]
+
+
+def sparse() -> Tensor:
+    """Three seconds of speech, eight of nothing, and speech again, on a zero line that is none."""
+    wave = speech_like(RATE * 16, sample_rate=RATE)
+    wave[:, RATE * 3 : RATE * 11] = 0
+    return 0.8 * wave + 0.1
+
+
+@pytest.mark.parametrize("resynthesise", [False, True])
+@pytest.mark.parametrize(
+    "wave",
+    [changing(1, 0), changing(0.05, 0), changing(1, 0.03), held_vowel(), sparse()],
+    ids=["speech", "louder", "noisier", "held", "sparse"],
+)
+def test_pieces_give_what_the_whole_wave_gives(
+    default: Model, wave: Tensor, resynthesise: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if resynthesise:
+        default.output = None
+    whole = default.restore(wave, RATE)
     monkeypatch.setattr(effects, "PIECE_GRIDS", 1)
-    monkeypatch.setattr(effects, "GRID_SAMPLES", 2**16)
-    pieces = model.restore(wave, RATE)
+    pieces = default.restore(wave, RATE)
     assert not torch.equal(pieces, whole)
     error = (pieces - whole).square() / whole.square().mean()
-    assert 10 * float(error.mean().log10()) < -80
+    assert 10 * float(error.mean().log10()) < -100
     soft = slice(0, RATE * 7)
     error = (pieces - whole)[:, soft].square().mean() / whole[:, soft].square().mean()
-    assert 10 * float(error.log10()) < -60
+    assert 10 * float(error.log10()) < -90
 
 
-@pytest.mark.parametrize(("hop", "least"), [(256, 2**16), (300, 2**16), (1, 2**16), (1000, 2**16)])
-def test_pieces_are_whole_hops_and_wide_enough(hop: int, least: int) -> None:
+@given(hop=st.integers(1, 5000))
+def test_pieces_are_whole_hops_and_wide_enough(hop: int) -> None:
     chunk, context = pieces_of(hop)
-    assert chunk % hop == context % hop == chunk % context == 0
-    assert least <= context <= 4 * least
-    assert chunk <= 8 * least
+    assert chunk % hop == context % (2 * hop) == chunk % context == 0
+    assert 2**16 <= context < 2**16 + 2 * hop
 
 
 @settings(max_examples=60)

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from selfremaster.core.effects import grid_of
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.plugins.features.mel_cepstrum import synthesis_matrix
 from selfremaster.plugins.features.source_filter import CENTRE_HZ
@@ -158,8 +159,10 @@ class Ddsp(Vocoder):
         beyond = functional.pad(torch.stack([f0_hz, voiced], dim=1), (1, 2), mode="replicate")
         pitch_hz = at_samples(beyond[:, 0], self.hop_samples)
         starts = onsets(beyond[:, 1], self.hop_samples)
-        voice = pulses(pitch_hz, self.sample_rate, cycles(pitch_hz, self.sample_rate, starts))
-        noise = steady_noise(voice.shape[-1], voice).expand_as(voice)
+        grid = grid_of(self.hop_samples)
+        phase = cycles(pitch_hz, self.sample_rate, starts, grid // 2)
+        voice = pulses(pitch_hz, self.sample_rate, phase)
+        noise = steady_noise(voice.shape[-1], voice, grid).expand_as(voice)
         of_pulses = beyond[:, 1, 1:-1, None] * (1 - self.share)
         responses = [
             self._response(*cepstra, power)

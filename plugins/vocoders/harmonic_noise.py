@@ -8,7 +8,6 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from selfremaster.core.effects import GRID_SAMPLES
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import Features
 from selfremaster.core.signals import hann_window
@@ -68,31 +67,65 @@ def onsets(voiced: Tensor, hop_samples: int) -> Tensor:
     return functional.pad(begins[..., None], (0, hop_samples - 1)).flatten(1)
 
 
-def cycles(f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None) -> Tensor:
+def anchors(starts: Tensor, every: int) -> Tensor:
+    """Places so many samples apart, but for those within half as many after the voice sets in.
+
+    Shape: bool (batch, samples), true where it sets in -> the same, true at those places.
+
+    >>> anchors(torch.tensor([[0, 0, 0, 0, 0, 0, 0, 1, 0, 0]]).bool(), 4).int().tolist()
+    [[1, 0, 0, 0, 1, 0, 0, 0, 0, 0]]
+    """
+    begun = starts.long().cumsum(-1)
+    shortly = functional.pad(begun, (every // 2, 0))[:, : starts.shape[-1]]
+    places = torch.arange(starts.shape[-1], device=starts.device) % every == 0
+    return places & (begun == shortly)
+
+
+def cycles(
+    f0_hz: Tensor, sample_rate: int, starts: Tensor | None = None, every: int | None = None
+) -> Tensor:
     """How far each sample is from the nearest pulse of the voice, in cycles, -0.5 to 0.5.
 
     The first sample is a pulse, and so is every one of ``starts``: what sounds there does not hang
-    on what was before. Finest around the pulses.
+    on what was before. So are `anchors`, places so many samples apart, where the voice goes on: on
+    the way to each it is retuned by what leads to a pulse there, half a cycle at most. So the phase
+    hangs on what is near alone. Finest around the pulses.
 
     Shape: F0 (batch, samples), Hz; starts bool (batch, samples) -> (batch, samples).
 
     >>> cycles(torch.full((1, 5), 1.0), 4)
     tensor([[ 0.0000,  0.2500, -0.5000, -0.2500,  0.0000]])
+    >>> cycles(torch.full((1, 8), 1.0), 5, every=4)
+    tensor([[ 0.0000,  0.2500, -0.5000, -0.2500,  0.0000,  0.2000,  0.4000, -0.4000]])
     """
     step = (f0_hz / sample_rate * CYCLE).round().long()
     before = step.cumsum(-1) - step
-    if starts is not None:
-        before = before - _since(before, starts)
-    phase: Tensor = ((before + CYCLE // 2) % CYCLE - CYCLE // 2).to(f0_hz) / CYCLE
+    if starts is None:
+        starts = torch.zeros_like(before, dtype=torch.bool)
+    places = anchors(starts, every or f0_hz.shape[-1])
+    begins = starts | places
+    number = begins.long().cumsum(-1)
+    index = torch.arange(f0_hz.shape[-1], device=f0_hz.device).expand_as(before)
+    since = before - _at(before, begins, number)
+    passed = index - _at(index, begins, number)
+    length = _at(index, begins, number + 1) - index + passed
+    missed = _wrapped(_at(before, begins, number + 1) - before + since)
+    led = _at(places.long(), begins, number + 1) > 0
+    retuned = torch.where(led, missed * passed, 0) // torch.where(led, length, 1)
+    phase: Tensor = _wrapped(since - retuned).to(f0_hz) / CYCLE
     return phase
 
 
-def _since(values: Tensor, starts: Tensor) -> Tensor:
-    """The values at the last one of the starts, 0 before the first; by what ONNX has, too."""
-    passed = starts.long().cumsum(-1)
-    elsewhere = values.shape[-1] + 1  # where what is no start goes, which nobody reads
+def _wrapped(phase: Tensor) -> Tensor:
+    return (phase + CYCLE // 2) % CYCLE - CYCLE // 2
+
+
+def _at(values: Tensor, begins: Tensor, number: Tensor) -> Tensor:
+    """The values at the beginnings of such numbers, from 1 on, 0 at others; by what ONNX has."""
+    elsewhere = values.shape[-1] + 2  # where what begins nothing goes, which nobody reads
     kept = values.new_zeros(values.shape[0], elsewhere + 1)
-    return kept.scatter(1, torch.where(starts, passed, elsewhere), values).gather(1, passed)
+    places = torch.where(begins, begins.long().cumsum(-1), elsewhere)
+    return kept.scatter(1, places, values).gather(1, number)
 
 
 def swelling(phase: Tensor) -> Tensor:
@@ -132,18 +165,17 @@ def pulses(f0_hz: Tensor, sample_rate: int, phase: Tensor | None = None) -> Tens
     return ((kernel - 1) / 2 + fading) * 2 * (f0_hz / sample_rate).sqrt()
 
 
-@lru_cache(maxsize=1)
-def _noise() -> Tensor:
-    return torch.randn(GRID_SAMPLES, generator=Generator().manual_seed(1))
+@lru_cache(maxsize=8)
+def _noise(samples: int) -> Tensor:
+    return torch.randn(samples, generator=Generator().manual_seed(1))
 
 
-def steady_noise(samples: int, like: Tensor, start: int = 0) -> Tensor:
+def steady_noise(samples: int, like: Tensor, grid: int, start: int = 0) -> Tensor:
     """White noise of power 1, always the same from its start on, (samples,).
 
-    It repeats after as many samples as the grid has on which long sounds are cut into pieces.
+    It repeats after so many samples as the grid has on which long sounds are cut into pieces.
     """
-    repeats = (samples + GRID_SAMPLES - 1) // GRID_SAMPLES
-    return _noise().roll(-start).repeat(repeats)[:samples].to(like)
+    return _noise(grid).roll(-start).repeat(math.ceil(samples / grid))[:samples].to(like)
 
 
 def filter_frames(excitations: Tensor, filters: Tensor, hop_samples: int) -> Tensor:

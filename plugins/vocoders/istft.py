@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from selfremaster.core.effects import GRID_SAMPLES
+from selfremaster.core.effects import grid_of
 from selfremaster.core.errors import ComponentError
 from selfremaster.core.interfaces import ComponentConfig, Features, Vocoder
 from selfremaster.core.precisions import exactly
@@ -239,11 +239,12 @@ class Istft(Vocoder):
         around = functional.pad(torch.stack([f0_hz, voiced], dim=1), (1, 2), mode="replicate")
         pitch_hz = at_samples(around[:, 0], self.hop_samples)
         starts = onsets(around[:, 1], self.hop_samples)
-        phase = cycles(pitch_hz, self.sample_rate, starts)
+        grid = grid_of(self.hop_samples)
+        phase = cycles(pitch_hz, self.sample_rate, starts, grid // 2)
         voice = pulses(pitch_hz, self.sample_rate, phase)
-        start = int(torch.randint(GRID_SAMPLES, ())) if self.training else 0
-        noise = steady_noise(voice.shape[-1], voice, start)
-        other = steady_noise(voice.shape[-1], voice, start + GRID_SAMPLES // 2)
+        start = int(torch.randint(grid, ())) if self.training else 0
+        noise = steady_noise(voice.shape[-1], voice, grid, start)
+        other = steady_noise(voice.shape[-1], voice, grid, start + grid // 2)
         return torch.stack([voice, other * swelling(phase), noise.expand_as(voice)])
 
     def _filters(
