@@ -52,7 +52,7 @@ class Limits(NamedTuple):
 class Made:
     """What came of one recording: a result to hear and to take away, or why there is none."""
 
-    name: str
+    name: str  # of what was brought
     result: Path | None = None
     before: Path | None = None  # both in a form that browsers play
     after: Path | None = None
@@ -258,7 +258,7 @@ def _made(
         told = error.strerror if isinstance(error, OSError) else str(error)
         return Made(job.source.name, failure=_plain(told or "cannot be played", job.source))
     return Made(
-        target.name,
+        job.source.name,
         target,
         before,
         after,
