@@ -161,7 +161,8 @@ class _Remote:
     def __init__(self, ray: Any, agent: Any) -> None:
         self._ray = ray
         self._agent = agent
-        self._answers = False
+        self._first = agent.told.remote()  # answered as soon as it has a place on a machine
+        self._lost = False
         self._told = Told()
 
     def ready(self) -> "Future[Any]":
@@ -174,9 +175,8 @@ class _Remote:
         try:
             outcome: Outcome = unpacked(task.result())
         except self._ray.exceptions.RayError as error:  # crashed, a machine lost
-            self._answers = False
+            self._lost = True
             return Loss("lost", how=_cause(error))
-        self._answers = True
         return outcome
 
     def told(self) -> Told:
@@ -194,7 +194,7 @@ class _Remote:
 
     def _asked(self, question: str) -> Any:
         """An answer, if it comes soon; who waits for a place on a machine gives none."""
-        if not self._answers:
+        if self._lost or not self._ray.wait([self._first], timeout=0)[0]:
             return None
         with suppress(self._ray.exceptions.RayError):
             return self._ray.get(getattr(self._agent, question).remote(), timeout=ASKED_SECONDS)

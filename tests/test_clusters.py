@@ -9,12 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from selfremaster.core import clusters
+from selfremaster.core.crews import Care
 from selfremaster.core.errors import ComponentError, SelfRemasterError
 from selfremaster.core.ledgers import LEDGER_NAME
 from tests import buckets
@@ -68,7 +70,7 @@ def until(true: Any, what: str) -> None:
 
 
 @contextmanager
-def one_machine() -> Iterator[None]:
+def one_machine() -> Iterator[Any]:
     """Ray on this machine, with one process."""
     ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
     ray.init(
@@ -80,25 +82,38 @@ def one_machine() -> Iterator[None]:
         object_store_memory=STORE_BYTES,
     )
     try:
-        yield
+        yield ray
     finally:
         ray.shutdown()
+
+
+def check_who_never_begins(ray: Any, log: Path) -> None:
+    """An agent is asked, and its process is ended there, before it has given any outcome."""
+    endless = import_module("odd_speakers_plugin").Endless()
+    care, asked = Care(begin_seconds=3), {"num_cpus": 1, "num_gpus": 0}
+    with (
+        clusters.crew_on_ray(ray, endless, 1, care, asked=asked) as crew,
+        pytest.raises(SelfRemasterError, match=r"longer than 0\.05 minutes to begin"),
+    ):
+        crew.about()
+    begun = log.read_text().split() if log.exists() else []
+    until(lambda: not any(map(is_there, begun)), "the end of the process")
 
 
 def test_ray_gives_the_same_bytes_and_a_process_that_ends_costs_its_file(
     log: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del log
     monkeypatch.chdir(tmp_path)  # which holds for the machines, too
     write_tapes(Path("tapes"), "plain", "plain")
     words = ("restore", "tapes", "--model", "tiny.safetensors", *SPEAKER)
     assert run(*words, "--output", "local", "--file-minutes", "0").code == 0
     write_tapes(Path("tapes"), "plain", "plain", "ending")
-    with one_machine():
+    with one_machine() as ray:
         told = run(*words, "--output", "ray", "--engine", "ray")
         assert "no machine of the cluster has a GPU" in (
             run(*words, "--output", "gpu", "--engine", "ray", "--device", "cuda").error
         )
+        check_who_never_begins(ray, log)
     assert told.code == 1
     assert told.err.splitlines() == [
         "failed: tapes/2-ending.wav: vocoder 'odd-speaker' of odd-speakers 1.0 ended the process "

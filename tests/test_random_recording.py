@@ -23,7 +23,7 @@ from selfremaster.plugins.degradations.random_recording import (
 )
 
 RATE_HZ = 22050
-EXAMPLES = int(os.environ.get("SELFREMASTER_EXAMPLES", "4000"))
+EXAMPLES = int(os.environ.get("SELFREMASTER_EXAMPLES", "2000"))
 BATCH = 20
 OVERSHOOT = 1.25  # of what was sampled at full scale and is rebuilt, or decoded
 PER_ERA = 12

@@ -65,7 +65,7 @@ def test_a_part_that_hangs_is_named_and_nothing_is_left(
     done = subprocess.run(
         [sys.executable, "-m", "selfremaster", *words],
         cwd=tmp_path,
-        env={**os.environ, **own, watching.VARIABLE: "0.05"},
+        env={**os.environ, **own, watching.VARIABLE: "0.02"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -75,7 +75,7 @@ def test_a_part_that_hangs_is_named_and_nothing_is_left(
     last = done.stderr.splitlines()[-1]
     assert named in last
     assert last.endswith(
-        "did not come back within 0.05 minutes, so all was ended; leave it out, or give it more by "
+        "did not come back within 0.02 minutes, so all was ended; leave it out, or give it more by "
         "the variable SELFREMASTER_PART_MINUTES (0: no limit)"
     )
     assert "Traceback" not in done.stderr
