@@ -1,6 +1,7 @@
 """From files and folders to results: where each result goes, and what could not be done."""
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -69,6 +70,7 @@ def plan(
     suffix: str | None = None,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    refused: list[Failure] | None = None,
 ) -> list[Job]:
     """Find the sound files of the inputs and say where each result goes; nothing is written.
 
@@ -80,6 +82,8 @@ def plan(
     stays before it where two results would share a name. ``include`` and ``exclude`` are patterns
     of the places of files in their folders, such as ``*.wav`` or ``1931/*``, as `is_wanted` says.
 
+    Folders that cannot be listed are added to ``refused``, or raise without it.
+
     Raises `AudioError` for missing inputs, a result that would take the place of an input, one that
     exists unless ``overwrite``, and an output that cannot be a folder or be written into.
     """
@@ -87,7 +91,7 @@ def plan(
     if not given:
         raise AudioError("no input; name sound files or folders")
     single = len(given) == 1 and not given[0].is_dir()
-    found = chosen(find_audio(given), include, exclude)
+    found = chosen(found_audio(given, exclude, refused), include, exclude)
     if single:
         source, place = found[0]
         targets = [(source, place, single_target(source, output, suffix))]
@@ -111,20 +115,49 @@ def plan(
     return jobs
 
 
+def found_audio(
+    given: Sequence[PathLike], exclude: Sequence[str], refused: list[Failure] | None
+) -> list[tuple[Path, Path]]:
+    """As `find_audio`; folders in it that cannot be listed are refused, unless they are excluded.
+
+    Raises `AudioError` where there is no list for them.
+    """
+
+    def unlisted(folder: Path, place: Path, why: str) -> None:
+        if not is_wanted(place / "any", (), exclude):
+            return
+        error = AudioError(
+            f"{folder}: cannot be listed: {why}; check its rights, or leave it out "
+            f'(--exclude "{place.as_posix()}/*")'
+        )
+        if refused is None:
+            raise error
+        refused.append(Failure(folder, str(error), error))
+
+    return find_audio(given, unlisted)
+
+
 def keep(jobs: Sequence[Job], originals: Iterable[PathLike], beside: Sequence[str] = ()) -> None:
     """Raise `AudioError` if a result would take the place of one of these files."""
     keep_originals(_written(jobs, beside), originals)
 
 
 def stems_of(targets: Sequence[Somewhere]) -> list[Somewhere]:
-    """Targets without their suffixes, unless others would share what is left."""
-    bare = [target.with_suffix("") for target in targets]
-    # not every system tells a capital from a small letter
-    shared = Counter(str(stem).casefold() for stem in bare)
-    return [
-        target if shared[str(stem).casefold()] > 1 else stem
-        for target, stem in zip(targets, bare, strict=True)
-    ]
+    """Targets without their suffixes, unless others would share what is left.
+
+    >>> [str(stem) for stem in stems_of([Path("a.wav"), Path("b.wav"), Path("b.mp3")])]
+    ['a', 'b.wav', 'b.mp3']
+    """
+    stems = [target.with_suffix("") for target in targets]
+    while True:
+        shared = Counter(map(_alike, stems))
+        longer = [
+            target if shared[_alike(stem)] > 1 else stem
+            for target, stem in zip(targets, stems, strict=True)
+        ]
+        if longer == stems:  # a whole target may share what another has left
+            return stems
+        stems = longer
 
 
 def keep_originals(written: Iterable[Path], originals: Iterable[PathLike]) -> None:
@@ -230,17 +263,43 @@ def chosen(
 
 
 def renamed(places: Sequence[Path], suffix: str | None) -> list[Path]:
-    """The places of results, with suffixes that can be written, no two of them the same."""
-    named = [place.with_suffix(suffix or writable_suffix(place)) for place in places]
-    many = Counter(str(place).casefold() for place in named)
-    return [
-        place
-        if many[str(new).casefold()] > 1 and new == place
-        else place.with_name(place.name + new.suffix)
-        if many[str(new).casefold()] > 1
-        else new
-        for place, new in zip(places, named, strict=True)
-    ]
+    """The places of results, with suffixes that can be written, no two of them the same.
+
+    >>> [str(place) for place in renamed([Path("a.wav"), Path("a.mp3"), Path("b.mp3")], ".flac")]
+    ['a.wav.flac', 'a.mp3.flac', 'b.flac']
+    """
+    suffixes = [suffix or writable_suffix(place) for place in places]
+    named = [place.with_suffix(ending) for place, ending in zip(places, suffixes, strict=True)]
+    tried = [0] * len(places)
+    while True:
+        sharing: dict[str, list[int]] = {}
+        for number, new in enumerate(named):
+            sharing.setdefault(_alike(new), []).append(number)
+        changed = False
+        for numbers in sharing.values():
+            for number in _giving_way(numbers, places, named, tried):
+                changed, tried[number] = True, tried[number] + 1
+                more = f"-{tried[number]}" if tried[number] > 1 else ""
+                name = f"{places[number].name}{more}{suffixes[number]}"
+                named[number] = places[number].with_name(name)
+        if not changed:
+            return named
+
+
+def _giving_way(
+    numbers: Sequence[int], places: Sequence[Path], named: Sequence[Path], tried: Sequence[int]
+) -> list[int]:
+    """Which of those that share a name need another: none that has it from its input."""
+    others = [number for number in numbers if named[number] != places[number]]
+    if len(numbers) == 1 or not others:
+        return []
+    short = [number for number in others if not tried[number]]
+    return short or others[len(others) == len(numbers) :]
+
+
+def _alike(place: Place) -> str:
+    """What is the same for names that some systems do not tell apart."""
+    return unicodedata.normalize("NFC", str(place)).casefold()
 
 
 def single_target(source: Place, output: PathLike, suffix: str | None) -> Path:

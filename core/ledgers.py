@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from selfremaster.core.errors import AudioError
-from selfremaster.core.files import LONGEST_STEM, cannot_write, sha256_of, write_atomically
+from selfremaster.core.files import (
+    LONGEST_STEM,
+    cannot_write,
+    sha256_of,
+    write_atomically,
+)
 from selfremaster.core.jobs import Failure
 from selfremaster.core.remote_jobs import AnyJob, Moved, RemoteJob
 from selfremaster.core.remotes import Place, Remote, here
 
 LEDGER_NAME = "restored.jsonl"
 PROVENANCE_SUFFIX = ".provenance.json"
-MOST_BYTES = 1 << 30
+LONGEST_LINE = 1 << 24  # bytes; what is longer is no line of ours
+COMPARED = ("output_sha256", "input", "input_sha256", "input_object")
 OWN_VERSION = "selfremaster"
 LEFTOVER = re.compile(r"\.(.*)\.[0-9a-f]{8}\.part(|\.[^.]*)", re.DOTALL)
 
@@ -95,16 +101,23 @@ class Ledger:
         """The file."""
         return self.folder / LEDGER_NAME
 
-    def remaining(self, planned: Sequence[AnyJob], beside: Sequence[str]) -> list[AnyJob]:
+    def remaining(
+        self, planned: Sequence[AnyJob], beside: Sequence[str], also: Mapping[Path, Path]
+    ) -> list[AnyJob]:
         """The jobs that are not proven done: same input, same work, and the result as it was.
 
-        Raises `AudioError` for results that are there and that the record knows nothing of.
+        ``also`` (source -> path) are files that are written elsewhere. Raises `AudioError` for
+        files that are there and that the record knows nothing of.
         """
-        known = self._entries()
+        known, others = self._entries()
         strange = [
-            job.target
+            path
             for job in planned
-            if here(job.target).exists() and self._name(job.target) not in known
+            for path, names in (
+                (job.target, known),
+                *((one, others) for one in others_of(job, beside, also)),
+            )
+            if here(path).exists() and self._name(path) not in names
         ]
         if strange:
             more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
@@ -115,16 +128,18 @@ class Ledger:
         return [
             job
             for job in planned
-            if not self._proven(job, known.get(self._name(job.target)), beside)
+            if not self._proven(job, known.get(self._name(job.target)), beside, also)
         ]
 
     def clear(self, planned: Iterable[AnyJob], beside: Sequence[str]) -> None:
         """Take away what a run that was ended suddenly left of these results."""
         clear_leftovers(planned, beside)
 
-    def begin(self, planned: Iterable[AnyJob]) -> None:
-        """Say which results are to come, so that they are known even if all ends suddenly."""
-        self._append([{"begun": self._name(job.target)} for job in planned])
+    def begin(
+        self, planned: Iterable[AnyJob], beside: Sequence[str], also: Mapping[Path, Path]
+    ) -> None:
+        """Say which files are to come, so that they are known even if all ends suddenly."""
+        self._append([begun_of(job, beside, also, self._name) for job in planned])
 
     def following(self, results: Iterable[Done | Failure]) -> Iterator[Done | Failure]:
         """Write down what is done while it is done."""
@@ -146,13 +161,19 @@ class Ledger:
         """Write beside a result where it comes from."""
         path = here(job.beside(PROVENANCE_SUFFIX))
         with write_atomically(path) as temporary:
-            temporary.write_text(provenance(self.entry(result)), "utf-8")
+            temporary.write_bytes(provenance(self.entry(result)))
 
-    def _proven(self, job: AnyJob, told: Mapping[str, Any] | None, beside: Sequence[str]) -> bool:
-        if told is None or not self.work.same_as(told):
+    def _proven(
+        self,
+        job: AnyJob,
+        told: Mapping[str, Any] | None,
+        beside: Sequence[str],
+        also: Mapping[Path, Path],
+    ) -> bool:
+        if told is None or not told.get("same"):
             return False
         target = here(job.target)
-        if not all(here(path).is_file() for path in (target, *map(job.beside, beside))):
+        if not all(here(path).is_file() for path in (target, *others_of(job, beside, also))):
             return False
         with suppress(OSError):
             same = sha256_of(target) == told.get("output_sha256")
@@ -172,27 +193,37 @@ class Ledger:
             self._hashes[source] = sha256_of(source)
         return self._hashes[source]
 
-    def _name(self, target: Place) -> str:
-        return here(target).relative_to(self.folder).as_posix()
+    def _name(self, path: Place) -> str:
+        """A file as the record names it: by its place in the folder, or else by its path."""
+        there = here(path)
+        if there.is_relative_to(self.folder):
+            return there.relative_to(self.folder).as_posix()
+        return Path(os.path.abspath(there)).as_posix()
 
-    def _entries(self) -> dict[str, Mapping[str, Any]]:
-        """What is told of each result, the last word counts; of those only begun, nothing."""
+    def _entries(self) -> tuple[dict[str, Mapping[str, Any]], set[str]]:
+        """What is told of each result, the last word counts, and the names of other files.
+
+        Of results only begun nothing is told, and of the others no more than is compared.
+        """
         found: dict[str, Mapping[str, Any]] = {}
+        others: set[str] = set()
         for told in lines_of(self.path):
             if isinstance(begun := told.get("begun"), str):
                 found[begun] = found.get(begun, {})
+                others.update(beside_of(told))
             elif isinstance(output := told.get("output"), str):
-                found[output] = told
-        return found
+                kept = {name: told[name] for name in COMPARED if name in told}
+                found[output] = {**kept, "same": self.work.same_as(told)}
+        return found, others
 
     def _append(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        text = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        content = b"".join(as_bytes(entry) + b"\n" for entry in entries)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b") as file:
                 if file.tell() and not _ends_a_line(self.path):
                     file.write(b"\n")
-                file.write(text.encode("utf-8", "surrogateescape"))
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -220,9 +251,36 @@ def entry_of(
     }
 
 
-def provenance(entry: Mapping[str, Any]) -> str:
+def provenance(entry: Mapping[str, Any]) -> bytes:
     """What is written beside a result."""
-    return json.dumps(entry, indent=2, ensure_ascii=False) + "\n"
+    return as_bytes(entry, indent=2) + b"\n"
+
+
+def as_bytes(told: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """As JSON; names that are no text stay as they are on the disk."""
+    return json.dumps(told, ensure_ascii=False, indent=indent).encode("utf-8", "surrogateescape")
+
+
+def others_of(job: AnyJob, beside: Sequence[str], also: Mapping[Path, Path]) -> list[Place]:
+    """What else is written of a recording than its result."""
+    found: list[Place] = [job.beside(suffix) for suffix in beside]
+    if isinstance(job.source, Path) and job.source in also:
+        found.append(also[job.source])
+    return found
+
+
+def begun_of(
+    job: AnyJob, beside: Sequence[str], also: Mapping[Path, Path], named: Callable[[Place], str]
+) -> dict[str, Any]:
+    """What is told of a recording that is to be worked on."""
+    others = [named(path) for path in others_of(job, beside, also)]
+    return {"begun": named(job.target), **({"beside": others} if others else {})}
+
+
+def beside_of(told: Mapping[str, Any]) -> list[str]:
+    """The names of further files in a line of what is begun."""
+    others = told.get("beside")
+    return [name for name in others if isinstance(name, str)] if isinstance(others, list) else []
 
 
 def clear_leftovers(planned: Iterable[AnyJob], beside: Sequence[str]) -> None:
@@ -248,17 +306,17 @@ def _ends_a_line(path: Path) -> bool:
 
 
 def lines_of(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The lines that are whole."""
+    """The lines that are whole, one after the other: a record may be longer than memory."""
     if not path.exists():
         return
-    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+    if not path.is_file():
         raise AudioError(f"{path}: is no record of results; move it away, or name another output")
     try:
-        text = path.read_text("utf-8", "surrogateescape")
+        with path.open("rb") as file:
+            while line := file.readline(LONGEST_LINE):
+                with suppress(ValueError, RecursionError):
+                    told = json.loads(line.decode("utf-8", "surrogateescape"))
+                    if isinstance(told, dict):
+                        yield told
     except OSError as error:
         raise AudioError(f"{path}: cannot be read: {error.strerror}; check its rights") from None
-    for line in text.split("\n"):
-        with suppress(ValueError, RecursionError):
-            told = json.loads(line)
-            if isinstance(told, dict):
-                yield told

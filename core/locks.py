@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from selfremaster.core.errors import SelfRemasterError
 from selfremaster.core.files import cannot_write
 
-LOCK_NAME = ".lock"
+LOCK_NAME = ".selfremaster.lock"
 
 
 @contextmanager

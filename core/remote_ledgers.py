@@ -16,6 +16,9 @@ from selfremaster.core.ledgers import (
     Done,
     Result,
     Work,
+    as_bytes,
+    begun_of,
+    beside_of,
     entry_of,
     lines_of,
     provenance,
@@ -36,8 +39,8 @@ class RemoteLedger:
     ``.restored/done/PLACE.PROOF.json`` is put after the result. Its PROOF is a hash of the input's
     identity, the work and the result's identity, so that a listing alone, a request a thousand
     objects, shows what is done: no record is read. What a run will do is put beforehand, as one
-    object in ``.restored/begun/``, which is read only where a result has no record. Nobody appends
-    to anything, and nothing is deleted. Raises `SelfRemasterError`.
+    object in ``.restored/begun/``, which is read only where a result has no record, or others lie
+    beside results. Nobody appends to anything, and nothing is deleted. Raises `SelfRemasterError`.
     """
 
     folder: Remote
@@ -45,18 +48,24 @@ class RemoteLedger:
     there: Mapping[str, Identity]  # what the folder held when it was listed
     _hashes: dict[Path, str] = field(default_factory=dict)
 
-    def remaining(self, planned: Sequence[AnyJob], beside: Sequence[str]) -> list[AnyJob]:
+    def remaining(
+        self, planned: Sequence[AnyJob], beside: Sequence[str], also: Mapping[Path, Path]
+    ) -> list[AnyJob]:
         """The jobs that are not proven done: same input, same work, and the result as it was.
 
-        Raises `AudioError` for results that are there and that the record knows nothing of.
+        Nothing else is written elsewhere. Raises `AudioError` for files that are there and that
+        the record knows nothing of.
         """
+        del also
         places = [self._place(job.target) for job in planned]
         recorded = {
             name.removeprefix(DONE).rsplit(".", 2)[0]
             for name in self.there
             if name.startswith(DONE)
         }
-        unknown = [place for place in places if place in self.there and place not in recorded]
+        aside = [self._place(job.beside(suffix)) for job in planned for suffix in beside]
+        unknown = [place for place in places if place not in recorded]
+        unknown = [place for place in (*unknown, *aside) if place in self.there]
         strange = set(unknown) - self._begun() if unknown else set()
         if strange:
             more = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
@@ -81,14 +90,16 @@ class RemoteLedger:
         }
         store_of(self.folder).clear_unfinished(self.folder, frozenset(keys))
 
-    def begin(self, planned: Iterable[AnyJob]) -> None:
-        """Say which results are to come, so that they are known even if all ends suddenly."""
-        lines = [json.dumps({"begun": self._place(job.target)}) + "\n" for job in planned]
-        text = "".join(lines)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:PROOF_DIGITS]
+    def begin(
+        self, planned: Iterable[AnyJob], beside: Sequence[str], also: Mapping[Path, Path]
+    ) -> None:
+        """Say which files are to come, so that they are known even if all ends suddenly."""
+        told = (begun_of(job, beside, also, self._place) for job in planned)
+        content = b"".join(as_bytes(line) + b"\n" for line in told)
+        digest = hashlib.sha256(content).hexdigest()[:PROOF_DIGITS]
         name = f"{BEGUN}{digest}.jsonl"
-        if lines and name not in self.there:
-            self._put(name, text)
+        if content and name not in self.there:
+            self._put(name, content)
 
     def following(self, results: Iterable[Done | Failure]) -> Iterator[Done | Failure]:
         """Write down what is done while it is done; what cannot be written down has failed."""
@@ -116,8 +127,8 @@ class RemoteLedger:
     def _record(self, result: Result, moved: Moved, put: Identity) -> None:
         told = self._input(result.source, moved.fetched, result.source_sha256)
         place = self._place(result.target)
-        text = json.dumps(self.entry(result), ensure_ascii=False) + "\n"
-        self._put(f"{DONE}{place}.{self._proof(told, put)}.json", text)
+        content = as_bytes(self.entry(result)) + b"\n"
+        self._put(f"{DONE}{place}.{self._proof(told, put)}.json", content)
 
     def _proven(self, job: AnyJob, place: str, beside: Sequence[str]) -> bool:
         put = self.there.get(place)
@@ -148,15 +159,17 @@ class RemoteLedger:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:PROOF_DIGITS]
 
     def _begun(self) -> set[str]:
-        """What earlier runs said they would do."""
+        """The files that earlier runs said they would write."""
         found: set[str] = set()
         with scratch() as folder:
             for name in self.there:
                 if name.startswith(BEGUN):
                     remote, path = self.folder.within(name), folder / "begun.jsonl"
                     store_of(remote).fetch(remote, path, self.there[name])
-                    told = (line.get("begun") for line in lines_of(path))
-                    found.update(place for place in told if isinstance(place, str))
+                    for told in lines_of(path):
+                        found.update(beside_of(told))
+                        if isinstance(place := told.get("begun"), str):
+                            found.add(place)
         return found
 
     def _place(self, target: Place) -> str:
@@ -165,9 +178,9 @@ class RemoteLedger:
             raise RemoteError(f"{target}: does not lie in {self.folder}")
         return found
 
-    def _put(self, name: str, text: str) -> None:
+    def _put(self, name: str, content: bytes) -> None:
         remote = self.folder.within(name)
         with scratch() as folder:
-            path = folder / "text"
-            path.write_text(text, "utf-8")
+            path = folder / "record"
+            path.write_bytes(content)
             store_of(remote).put(path, remote)

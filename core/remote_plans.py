@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from selfremaster.core import jobs
-from selfremaster.core.audio import find_audio
 from selfremaster.core.errors import AudioError, RemoteError
 from selfremaster.core.folders import is_wanted, tally
 from selfremaster.core.formats import FORMATS
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.listings import Found, Listing, look
 from selfremaster.core.remote_jobs import AnyJob, RemoteJob
-from selfremaster.core.remotes import Identity, Place, Remote, parse, why_unsafe
+from selfremaster.core.remotes import Identity, Place, Remote, has_control_signs, parse, why_unsafe
 from selfremaster.core.stores import store_of
 
 LONGEST_KEY_BYTES = 1024
@@ -24,7 +23,7 @@ class Plan(NamedTuple):
     """What is to be done, and where it goes."""
 
     jobs: list[AnyJob]
-    refused: list[Failure]  # objects of names that no folder can hold
+    refused: list[Failure]  # names that no folder or store can hold, and folders without a list
     folder: Place | None  # of the results, or None where one file goes to one file
     there: Mapping[str, Identity]  # what lies in a folder of a store, where that was looked at
     notes: list[str]
@@ -49,8 +48,9 @@ def plan(
     file by itself. Raises `SelfRemasterError` as `jobs.plan` does, and where a store is silent.
     """
     where = _output(output)
-    listings = [_listing(path, resume) for path in inputs]
-    refused = [failure for listing in listings for failure in listing.refused]
+    refused: list[Failure] = []
+    listings = [_listing(path, resume, exclude, refused) for path in inputs]
+    refused += [failure for listing in listings for failure in listing.refused]
     is_result = _results(inputs, where)
     everything = _merged(listings, is_result)
     found = jobs.chosen(everything, include, exclude) if everything else []
@@ -64,8 +64,8 @@ def plan(
         _job(one, place, target, stem)
         for (one, place), target, stem in zip(found, targets, stems, strict=True)
     ]
-    planned, too_long = _of_lengths(planned)
-    refused += too_long
+    planned, nameless = _with_keys(planned)
+    refused += nameless
     folder = None if alone and _names(targets[0], output) else where or Path(output)
     _keep_originals(planned, beside)
     there = _look_there(planned, folder, beside, overwrite and not resume)
@@ -103,10 +103,14 @@ def _output(output: str) -> Remote | None:
     return found
 
 
-def _listing(given: Place, knowing: bool) -> Listing:
+def _listing(
+    given: Place, knowing: bool, exclude: Sequence[str], refused: list[Failure]
+) -> Listing:
     if isinstance(given, Remote):
         return look(given, knowing)
-    found = [(Found(source), place) for source, place in find_audio([given])]
+    found = [
+        (Found(source), place) for source, place in jobs.found_audio([given], exclude, refused)
+    ]
     return Listing(found, [], 0, not given.is_dir())
 
 
@@ -166,21 +170,32 @@ def _job(found: Found, place: Path, target: Place, stem: Place) -> AnyJob:
     return RemoteJob(source, place, target, stem, found.listed)
 
 
-def _of_lengths(planned: Sequence[AnyJob]) -> tuple[list[AnyJob], list[Failure]]:
+def _with_keys(planned: Sequence[AnyJob]) -> tuple[list[AnyJob], list[Failure]]:
     """The jobs whose results a store can name, and the others."""
     fitting: list[AnyJob] = []
     refused = []
     for job in planned:
-        key = job.target.key + LONGEST_ADDED if isinstance(job.target, Remote) else ""
-        if len(key.encode("utf-8", "surrogatepass")) <= LONGEST_KEY_BYTES:
+        why = _why_no_key(job.target)
+        if why is None:
             fitting.append(job)
             continue
-        error = RemoteError(
-            f"{job.source}: the key of its result would be longer than the {LONGEST_KEY_BYTES} "
-            "bytes that stores take; choose a shorter --output"
-        )
+        error = RemoteError(f"{job.source}: the key of its result would {why}")
         refused.append(Failure(job.source, str(error), error))
     return fitting, refused
+
+
+def _why_no_key(target: Place) -> str | None:
+    """Why a store does not take a result of this name, and what to do; None where it does."""
+    if not isinstance(target, Remote):
+        return None
+    if has_control_signs(target.key):
+        return "hold control signs, or bytes that are no UTF-8; rename the recording"
+    if len((target.key + LONGEST_ADDED).encode()) > LONGEST_KEY_BYTES:
+        return (
+            f"be longer than the {LONGEST_KEY_BYTES} bytes that stores take; choose a shorter "
+            "--output"
+        )
+    return None
 
 
 def _names(target: Place, output: str) -> bool:

@@ -132,7 +132,7 @@ def parse(text: str) -> Place:
     bucket, _, key = rest.partition("/")
     if not bucket:
         raise RemoteError(f"{text}: names no bucket; give {scheme}://BUCKET/KEY")
-    if _has_control_signs(rest):
+    if has_control_signs(rest):
         raise RemoteError(f"{text!r}: holds control signs; check the URL")
     return Remote(scheme, bucket, key)
 
@@ -200,7 +200,7 @@ def why_unsafe(place: str) -> str | None:
     (None, 'leads out of its folder')
     """
     parts = place.split("/")
-    if _has_control_signs(place):
+    if has_control_signs(place):
         return "holds control signs"
     if "\\" in place:
         return "holds a backslash"
@@ -214,7 +214,8 @@ def why_unsafe(place: str) -> str | None:
     return None
 
 
-def _has_control_signs(text: str) -> bool:
+def has_control_signs(text: str) -> bool:
+    """Whether there are signs in a name that no store or page shows, or that are no text."""
     return any(
         ord(sign) < 32 or 127 <= ord(sign) < 160 or 0xD800 <= ord(sign) < 0xE000 for sign in text
     )

@@ -14,6 +14,7 @@ from selfremaster.benchmarks import outputs
 from selfremaster.benchmarks.grids import Grid
 from selfremaster.benchmarks.planning import plan
 from selfremaster.benchmarks.records import read_outcome
+from selfremaster.core import locks
 from tests.cli import ROOT, Outcome, left_behind, run
 from tests.odd_parts import installed, quick_benchmarks, write_grid, write_speech
 
@@ -63,7 +64,7 @@ def test_a_second_run_in_the_same_folder_is_refused(grid: Path, tmp_path: Path) 
     )
     with outputs.opened(out):
         assert benchmark(grid, out).error == words
-        assert left_behind(out) == [".lock"]
+        assert left_behind(out) == [locks.LOCK_NAME]
     assert benchmark(grid, out).code == 0
     before = left_behind(out)
     with outputs.opened(out, resume=True):
@@ -94,7 +95,7 @@ def test_a_run_that_ended_before_its_grid_was_written_is_none(grid: Path, tmp_pa
     (out / "cells").mkdir(parents=True)
     (out / ".grid.0123abcd.part.yaml").touch()
     assert benchmark(grid, out).code == 0
-    assert ".lock" not in left_behind(out)
+    assert locks.LOCK_NAME not in left_behind(out)
 
 
 def test_nothing_is_put_into_a_folder_of_other_things(grid: Path, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from selfremaster.core import stores
+from selfremaster.core import restoring, stores
+from selfremaster.core.jobs import Job
 from selfremaster.core.remotes import Remote
 from tests.buckets import Server, served
 from tests.cli import ROOT, Outcome, left_behind, run, write_tiny_bundle, write_tone
@@ -178,6 +180,53 @@ def test_what_was_begun_may_be_replaced(server: Server, tapes: Path) -> None:
     told = restore(tapes, *words)
     assert told.code == 0
     assert "0 of 3 files were done before" in told.err
+
+
+def test_what_lies_beside_results_and_is_unknown_is_not_replaced(
+    server: Server, tapes: Path
+) -> None:
+    words = ("s3://archive/tapes", "--output", "s3://archive/new", "--resume", "--pictures")
+    server.put("archive", "new/a.png", b"a scan of the label")
+    told = restore(tapes, *words)
+    assert told.code == 2
+    assert "s3://archive/new/a.png: there, but no result of" in told.err
+    assert server.contents("archive", "new/")["a.png"] == b"a scan of the label"
+    server.forget()
+    for place in PLACES:
+        server.put("archive", f"tapes/{place}", (tapes / "tapes" / place).read_bytes())
+    assert restore(tapes, *words).code == 0
+    assert "3 of 3 files were done before" in restore(tapes, *words).err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("name", [b"\xfc.wav", b"two\nlines.wav"])
+def test_names_that_no_store_takes_fail_alone(
+    server: Server, made: Path, tmp_path: Path, name: bytes
+) -> None:
+    del server
+    for one in (os.fsdecode(name), "b.wav"):
+        write_tone(tmp_path / "in" / one)
+    told = restore(made, tmp_path / "in", "--output", "s3://other/new", "--provenance")
+    assert told.code == 1
+    assert "bytes that are no UTF-8; rename the recording" in told.err
+    assert "1 of 2 files failed" in told.err
+
+
+def test_an_input_here_that_changes_meanwhile_is_told(
+    server: Server, tmp_path: Path, made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = restoring.keep
+
+    def keep_and_change(job: Job, *words: Any) -> tuple[str, ...]:
+        write_tone(job.source, 3500)
+        return keep(job, *words)
+
+    monkeypatch.setattr(restoring, "keep", keep_and_change)
+    write_tone(tmp_path / "in" / "a.wav")
+    told = restore(made, tmp_path / "in", "--output", "s3://other/new")
+    assert told.code == 2
+    assert "a.wav: changed while it was restored" in told.err
+    assert not [name for name in server.contents("other") if "/done/" in name]
 
 
 def test_an_output_inside_the_input_is_no_input(server: Server, tapes: Path) -> None:

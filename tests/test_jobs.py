@@ -1,5 +1,6 @@
 """Where results go: the tree is kept, nothing is lost, and a failure stops nobody else."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfremaster.core import jobs
+from selfremaster.core import audio, jobs
 from selfremaster.core.errors import AudioError
+from tests.cli import run, write_tiny_bundle, write_tone
 
 PLACES = st.lists(
     st.tuples(
@@ -195,3 +197,89 @@ def test_a_failure_stops_nobody_else(tmp_path: Path) -> None:
         "memory.wav: not enough memory for it; cut it into shorter files"
     )
     assert told["bug"].endswith("bug.wav: internal error: TypeError: wrong argument")
+
+
+# names
+
+
+@given(
+    st.sets(
+        st.builds(
+            "".join,
+            st.tuples(
+                st.sampled_from(["", "b/"]),
+                st.sampled_from(["a", "A", "a.wav", "a-2", "a.mp3-2"]),
+                st.sampled_from([".wav", ".mp3", ".MP3", ".flac", ".wav.flac", ".amr", ".aac"]),
+            ),
+        ),
+        max_size=20,
+    ),
+    st.sampled_from([None, ".wav", ".flac", ".mp3"]),
+)
+def test_no_two_results_share_a_name_nor_what_lies_beside(names: set[str], suffix: str) -> None:
+    own_names = len(names) - len({name.casefold() for name in names})
+    places = [Path(name) for name in sorted(names)]
+    targets = jobs.renamed(places, suffix)
+    stems = jobs.stems_of(targets)
+    for found in (targets, stems):
+        assert len(set(found)) == len(names)
+        assert len({str(one).casefold() for one in found}) >= len(names) - own_names
+    assert all(target.parent == place.parent for target, place in zip(targets, places, strict=True))
+    assert all(target.suffix == (suffix or target.suffix) for target in targets)
+
+
+# folders that cannot be listed, and links to folders
+
+
+@pytest.fixture
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two recordings, in which another one cannot be listed."""
+    listed = os.scandir
+
+    def refuses(path: str) -> object:
+        if Path(path).name == "lost+found":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    folder = tmp_path / "in"
+    for place in ("a.wav", "1931/c.wav", "lost+found/d.wav"):
+        write_tone(folder / place)
+    monkeypatch.setattr(os, "scandir", refuses)
+    return folder
+
+
+def test_a_folder_that_cannot_be_listed_is_a_failure_and_the_rest_is_done(
+    closed: Path, tmp_path: Path
+) -> None:
+    model, new = write_tiny_bundle(tmp_path / "tiny.safetensors"), tmp_path / "new"
+    done = run("restore", closed, "--output", new, "--model", model)
+    assert done.code == 1
+    assert done.err.splitlines() == [
+        f"failed: {closed}/lost+found: cannot be listed: permission denied; check its rights, or "
+        'leave it out (--exclude "lost+found/*")',
+        "error: 1 of 3 files failed, the others are done",
+    ]
+    words = ("--overwrite", "--exclude", "lost+found/*")
+    assert run("restore", closed, "--output", new, "--model", model, *words).code == 0
+
+
+def test_other_work_refuses_a_folder_that_cannot_be_listed(closed: Path, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r'lost\+found: cannot be listed.*--exclude "lost'):
+        jobs.plan([closed], tmp_path / "new")
+    assert len(jobs.plan([closed], tmp_path / "new", exclude=["LOST+found/*"])) == 2
+    with pytest.raises(AudioError, match=r"cannot be listed: permission denied; check its rights"):
+        audio.find_audio(closed)
+    (closed / "a.wav").unlink()
+    (closed / "1931" / "c.wav").unlink()
+    with pytest.raises(AudioError, match=r"no sound files in it, and .*found cannot be listed"):
+        jobs.plan([closed], tmp_path / "new", refused=[])
+
+
+def test_links_to_folders_take_no_place_from_them(tmp_path: Path) -> None:
+    write_tone(tmp_path / "in" / "z" / "b.wav")
+    write_tone(tmp_path / "other" / "c.wav")
+    (tmp_path / "in" / "a-link").symlink_to("z")
+    (tmp_path / "in" / "z" / "round").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "z" / "far").symlink_to(tmp_path / "other")
+    found = [place.as_posix() for _, place in audio.find_audio(tmp_path / "in")]
+    assert found == ["z/b.wav", "z/far/c.wav"]

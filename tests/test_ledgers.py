@@ -2,12 +2,13 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from selfremaster.core import audio, restoring
+from selfremaster.core import audio, ledgers, restoring
 from selfremaster.core.files import sha256_of
 from selfremaster.core.jobs import Job
 from selfremaster.core.ledgers import LEDGER_NAME, PROVENANCE_SUFFIX
@@ -301,3 +302,52 @@ def test_sounds_put_back_are_made_when_they_are_missing(
     done = run(*words, "--resume", "--redegraded", again)
     assert "2 of 3 files were done before" in done.err
     assert (again / "b.wav").is_file()
+
+
+@pytest.mark.parametrize("name", ["b.png", f"b{PROVENANCE_SUFFIX}", "again/b.wav"])
+def test_going_on_never_replaces_what_lies_beside_and_is_unknown(
+    tapes: Path, bundle: Path, tmp_path: Path, name: str
+) -> None:
+    new = tmp_path / "new"
+    words = ("restore", tapes, "--output", new, "--model", bundle)
+    assert run(*words).code == 0
+    (new / name).parent.mkdir(exist_ok=True)
+    (new / name).write_bytes(b"a scan of the label")
+    more = ("--resume", "--pictures", "--provenance", "--redegraded", new / "again")
+    told = run(*words, *more)
+    assert told.code == 2
+    assert f"{new / name}: there, but no result of" in told.err
+    assert (new / name).read_bytes() == b"a scan of the label"
+    (new / name).unlink()
+    assert run(*words, *more).code == 0
+    (new / name).unlink()
+    (new / "1931" / "c.wav").unlink()
+    done = run(*words, *more)  # what is known may be made anew
+    assert "1 of 3 files were done before" in done.err
+    assert (new / name).is_file()
+
+
+def test_lines_that_are_no_lines_of_ours_are_passed_over(
+    tapes: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = tmp_path / "new"
+    words = ("restore", tapes, "--output", new, "--model", bundle)
+    assert run(*words).code == 0
+    monkeypatch.setattr(ledgers, "LONGEST_LINE", 10_000)
+    record = new / LEDGER_NAME
+    record.write_bytes(b"[" * 25_000 + b"\n\xff\xfe\n" + record.read_bytes())
+    done = run(*words, "--resume")
+    assert "3 of 3 files were done before" in done.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text_have_a_record_and_provenance(bundle: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"Aufnahme \xfc.wav")
+    write_tone(tmp_path / "tapes" / name)
+    write_tone(tmp_path / "tapes" / "b.wav")
+    words = ("restore", tmp_path / "tapes", "--output", tmp_path / "new", "--model", bundle)
+    assert run(*words, "--provenance").code == 0
+    told = (tmp_path / "new" / Path(name).stem).with_suffix(PROVENANCE_SUFFIX).read_bytes()
+    assert b"Aufnahme \xfc.wav" in told
+    done = run(*words, "--provenance", "--resume")
+    assert "2 of 2 files were done before" in done.err

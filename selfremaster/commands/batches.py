@@ -124,8 +124,7 @@ def rest_of(
 ) -> list[AnyJob]:
     """What is still to be done, after what a run left that was ended suddenly is cleared away."""
     ledger.clear(planned, beside)
-    left = {job.source for job in ledger.remaining(planned, beside)}
-    left |= {source for source, target in redegraded.items() if not target.exists()}
+    left = {job.source for job in ledger.remaining(planned, beside, redegraded)}
     rest = [job for job in planned if job.source in left]
     if not quiet:
         note(f"{len(planned) - len(rest)} of {len(planned)} files were done before")

@@ -108,19 +108,18 @@ class Restoring:
         before = _state(job)
         with leaving_out(*self.without):
             restored = worker(_loaded(self.choice, self.quiet), [job], self.wanted)(job)
-        if not self.hashed or restored.target_sha256:
-            return restored
-        hashed = replace(  # here, so that who keeps the record reads no sound
-            restored,
-            source_sha256=sha256_of(here(job.source)),
-            target_sha256=sha256_of(here(restored.target)),
-        )
+        if self.hashed and not restored.target_sha256:
+            restored = replace(  # here, so that who keeps the record reads no sound
+                restored,
+                source_sha256=sha256_of(here(job.source)),
+                target_sha256=sha256_of(here(restored.target)),
+            )
         if _state(job) != before:
             raise AudioError(
                 f"{job.source}: changed while it was restored, so that nobody can say of what its "
                 "result was made; do it again"
             )
-        return hashed
+        return restored
 
 
 def _state(job: AnyJob) -> tuple[int, int, int] | None:

@@ -255,7 +255,7 @@ def restore(
                 jobs.refuse_results(local, beside)
             todo = rest_of(planned, ledger, beside, quiet, again) if resume else planned
             if folder is not None:
-                ledger.begin(todo)
+                ledger.begin(todo, beside, again)
             results = written_down(place.results(todo), ledger, todo, provenance)
             if folder is not None:
                 results = ledger.following(results)

@@ -45,6 +45,7 @@ def plan_batch(
     here = [path for path in inputs if isinstance(path, Path)]
     if len(here) == len(inputs) and not is_url(output):
         again = overwrite or resume
+        refused: list[jobs.Failure] = []
         planned = jobs.plan(
             here,
             output,
@@ -53,10 +54,11 @@ def plan_batch(
             suffix=suffix,
             include=include,
             exclude=exclude,
+            refused=refused,
         )
         folder = folder_of(here, output, planned)
         left = jobs.left_alone(here, output, include, exclude)
-        return remote_plans.Plan(list(planned), [], folder, {}, [], left)
+        return remote_plans.Plan(list(planned), refused, folder, {}, [], left)
     for option, value in others.items():
         if value is not None:
             raise RemoteError(
