@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from selfremaster.core.chains import Chain, parts_of
 from selfremaster.core.containers import Track, is_container
 from selfremaster.core.errors import AudioError
 from selfremaster.core.folders import find_audio
@@ -56,6 +57,8 @@ __all__ = [
 ]
 
 PathLike = str | os.PathLike[str]
+
+LEAST_FURTHER = 2304  # samples: two frames of MP3, which decoders begin and end otherwise by
 
 
 def inspect(path: PathLike, *, strict: bool = True, repair: bool = False) -> AudioInfo:
@@ -139,9 +142,11 @@ def _opened(path: PathLike, strict: bool) -> Iterator[Source]:
     source: Source
     if is_container(head):
         source = Track(place, strict)
+    elif parts := parts_of(place, head):
+        source = Chain(place, strict, parts)
     else:
         try:
-            source = SoundFile(place, strict)
+            source = _beyond_damage(SoundFile(place, strict), place)
         except AudioError:
             if place.suffix.lower() not in TRACK_SUFFIXES:
                 raise
@@ -150,6 +155,27 @@ def _opened(path: PathLike, strict: bool) -> Iterator[Source]:
         yield source
     finally:
         source.close()
+
+
+def _beyond_damage(source: SoundFile, place: Path) -> Source:
+    """The source, or what PyAV reads of an MP3 file behind damage that libsndfile stops at."""
+    info = source.info
+    if info.format != "MP3" or not info.missing_seconds:
+        return source
+    try:
+        track = Track(place, strict=False)
+    except AudioError:  # the package may be missing
+        return source
+    own = track.info
+    further = own.samples - info.samples
+    same = (own.sample_rate, own.channels) == (info.sample_rate, info.channels)
+    if not same or further < LEAST_FURTHER:
+        track.close()
+        return source
+    source.close()
+    missing = max(info.missing_seconds - further / info.sample_rate, own.missing_seconds)
+    track.info = replace(own, missing_seconds=missing, format=info.format, subtype=info.subtype)
+    return track
 
 
 def _head(place: Path) -> bytes:

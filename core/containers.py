@@ -107,6 +107,8 @@ def _survey(path: Path, _size: int, _changed: int) -> _Survey:
     elif decoding.damaged:
         damage = "a part that cannot be read, of unknown length"
         notes = (f"truncated: {damage}", *notes)
+    elif decoding.closed:
+        damage = f"{len(decoding.closed)} gaps in time are too long to be filled"
     info = AudioInfo(
         samples - delay.samples,
         decoding.rate,

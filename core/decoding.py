@@ -1,6 +1,6 @@
 """Going through the packets of a film or a phone's file, and what becomes known on the way."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ class Decoding:
         self.lost_seconds = 0.0  # within the sound
         self._path = path
         self._sample_format = ""
-        self._gaps: list[tuple[float, float]] = []
+        self.closed: list[tuple[float, float]] = []  # gaps: where, and how long, in seconds
+        self._gaps: list[tuple[float, float]] = []  # that are filled
         self._filled = 0  # samples, with silence
         self._just_lost = False
         self._next_seconds: float | None = None  # when the next frame should begin
@@ -121,10 +122,9 @@ class Decoding:
         if self._tracks > 1:
             told.append(f"{self._tracks} sound tracks; the first is taken")
         if self._gaps:
-            named = [f"{seconds:.2f} s at {at:.2f} s" for at, seconds in self._gaps[:GAPS_NAMED]]
-            more = len(self._gaps) - GAPS_NAMED
-            named += [f"{more} more"] if more > 0 else []
-            told.append(f"gaps in time, filled with silence: {', '.join(named)}")
+            told.append(f"gaps in time, filled with silence: {_named(self._gaps)}")
+        if self.closed:
+            told.append(f"gaps in time, too long to be filled, are closed: {_named(self.closed)}")
         if self._late_seconds:
             late = f"the sound begins {self._late_seconds:.2f} s after the film"
             filled = self._late_seconds <= LONGEST_GAP_SECONDS
@@ -181,7 +181,7 @@ class Decoding:
         stated = float((start + self._stream.duration) * self._stream.time_base)
         if -1e-6 < self._own_end_seconds - stated < EDIT_SECONDS:  # edit lists have milliseconds
             stated = self._own_end_seconds
-        elif self._stream.duration == round(int(1000 * stated) * self.rate / 1000) - start:
+        elif abs(stated - round(1000 * stated) / 1000) <= 0.501 / self.rate:
             stated += 0.001  # they round down, and no sound is to be lost
         more = round((self._next_seconds - stated) * self.rate)
         return more if 0 < more < min(LONGEST_PADDING, samples) else 0
@@ -237,7 +237,10 @@ class Decoding:
             self.lost_seconds += gap
         self._just_lost = False
         self._next_seconds = start + frame.samples / self.rate
-        if not samples or not may_be_silence(samples, self._filled, self.rate, self.channels):
+        if not samples:
+            return late
+        if not may_be_silence(samples, self._filled, self.rate, self.channels):
+            self.closed.append((start - gap, gap))
             return late
         self._filled += samples
         self._gaps.append((start - gap, gap))
@@ -264,6 +267,12 @@ class Decoding:
             return 0.0
         begins = self._container.start_time
         return sound if begins is None else float(begins / self._av.time_base)
+
+
+def _named(gaps: Sequence[tuple[float, float]]) -> str:
+    named = [f"{seconds:.2f} s at {at:.2f} s" for at, seconds in gaps[:GAPS_NAMED]]
+    more = len(gaps) - GAPS_NAMED
+    return ", ".join([*named, *([f"{more} more"] if more > 0 else [])])
 
 
 def _is_film(stream: Any) -> bool:

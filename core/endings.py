@@ -46,12 +46,13 @@ class Understated(NamedTuple):
     told_part: float  # from 0 to 1, which is also where the length was left open
 
 
-def ogg_has_its_end(path: Path) -> bool:
+def ogg_has_its_end(path: Path, within: tuple[int, int] | None = None) -> bool:
     """Whether the last page of an Ogg file is whole, and says that it is the last."""
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(size - OGG_TAIL_BYTES, 0))
-        tail = file.read()
+        start, end = within or (0, file.seek(0, os.SEEK_END))
+        first = max(end - OGG_TAIL_BYTES, start)
+        file.seek(first)
+        tail = file.read(end - first)
     place = tail.rfind(b"OggS")
     if place < 0 or place + 27 > len(tail):
         return False

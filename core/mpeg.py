@@ -90,14 +90,14 @@ def stating_its_length(path: Path) -> Stated | None:
         ):
             return None
         frames, end = _count_frames(file, start, first)
-        lost = _unread_bytes(file, end) / ((end - start) / frames) * first.seconds
+        unread = _unread_bytes(file, end) / ((end - start) / frames) * first.seconds
     if frames == 1:  # one header alone may be chance
         return None
     if stated is None:
         frame = _stating_frame(content, first, frames)
-        return Stated(Spliced(frame, path, start, end), lost, True)
+        return Stated(Spliced(frame, path, start, end), unread, True)
     frames -= 1  # the one that states it
-    lost += max(stated.frames - frames, 0) * first.seconds
+    lost = max(stated.frames - frames, 0) * first.seconds or unread
     right = bytearray(content[: first.size])
     struct.pack_into(">II", right, stated.place, frames, end - start)
     return Stated(Spliced(bytes(right), path, start + len(right), end), lost, False)
@@ -135,12 +135,12 @@ def _count_frames(file: BinaryIO, start: int, first: Frame) -> tuple[int, int]:
 def _next_frame(file: BinaryIO, place: int, first: Frame) -> tuple[int, Frame] | None:
     file.seek(place)
     content = file.read(4)
-    if (frame := frame_at(content, 0)) is not None and frame[:2] == first[:2]:
+    if (frame := frame_at(content, 0)) is not None and frame[:3] == first[:3]:
         return place, frame
     content += file.read(SEARCHED_BYTES)
     for candidate in range(1, min(SEARCHED_BYTES, len(content) - 3)):
         frame = frame_at(content, candidate)
-        if frame is not None and frame[:2] == first[:2]:
+        if frame is not None and frame[:3] == first[:3]:
             return place + candidate, frame
     return None
 

@@ -20,6 +20,8 @@ MOST_GAP_VALUES = 1 << 25  # of all channels and gaps: damage may claim any leng
 PACKED = frozenset({"FLAC", "OGG", "MP3"})
 
 Block = npt.NDArray[np.float32]
+Within = tuple[int, int]
+"""Where a part of a file begins and ends, in bytes."""
 
 
 def may_be_silence(gap: int, before: int, rate: int, channels: int) -> bool:
@@ -49,12 +51,13 @@ class _Opened(soundfile.SoundFile):  # type: ignore[misc]  # the library has no 
 class Reading:
     """Going through a file; unless ``strict``, damage within a FLAC file is silence of its length.
 
-    What follows keeps its time that way. ``lost_samples`` says how much of that there was.
+    What follows keeps its time that way. ``within`` says which bytes of a file are one of their
+    own. ``lost_samples`` says how much of that silence there was.
     Raises what soundfile does.
     """
 
-    def __init__(self, path: Path, strict: bool) -> None:
-        self._path, self._strict = path, strict
+    def __init__(self, path: Path, strict: bool, within: Within | None = None) -> None:
+        self._path, self._strict, self._within = path, strict, within
         self._spliced: Spliced | None = None
         self.counts_anew = False  # the length in the header is not the file's own
         self.made_up = False  # a length where there was none, by counting what there is
@@ -105,6 +108,8 @@ class Reading:
             samples -= passed
 
     def _open(self) -> soundfile.SoundFile:
+        if self._spliced is None and self._within is not None:
+            self._spliced = Spliced(b"", self._path, *self._within)
         if self._spliced is None:
             self.understated = to_its_end(self._path)
             if self.understated is not None:

@@ -12,7 +12,7 @@ from selfremaster.core.endings import Understated, bytes_behind, ogg_has_its_end
 from selfremaster.core.errors import AudioError
 from selfremaster.core.formats import FORMATS, SAMPLE_BYTES, AudioInfo
 from selfremaster.core.levels import HIGHEST_RATE, LOWEST_RATE
-from selfremaster.core.readings import BLOCK_SAMPLES, PACKED, Block, Reading
+from selfremaster.core.readings import BLOCK_SAMPLES, PACKED, Block, Reading, Within
 from selfremaster.core.stretches import stretch_of
 from selfremaster.core.writing import reason_of
 
@@ -76,16 +76,16 @@ class SoundFile(Reading):
     """A file that libsndfile reads, and what its header says.
 
     Unless ``strict``, its info is that of what can be read, which takes going through all of it
-    where samples are packed.
+    where samples are packed. ``within`` says which bytes of a file are one of their own.
     Raises `AudioError` for what is no sound, and for what is truncated where it is strict.
     """
 
     info: AudioInfo
     _delay = 0  # samples that the codec puts before the sound
 
-    def __init__(self, path: Path, strict: bool) -> None:
+    def __init__(self, path: Path, strict: bool, within: Within | None = None) -> None:
         try:
-            super().__init__(path, strict)
+            super().__init__(path, strict, within)
         except (soundfile.SoundFileError, TypeError, OSError) as error:
             raise not_audio(path, reason_of(error)) from None
         try:
@@ -103,7 +103,7 @@ class SoundFile(Reading):
         if missing and self._strict:
             raise truncated(path, f"{missing:.2f} seconds of the sound cannot be read")
         notes: tuple[str, ...] = ()
-        if (file.format == "OGG" and not ogg_has_its_end(path)) or (
+        if (file.format == "OGG" and not ogg_has_its_end(path, self._within)) or (
             file.format == "VOC" and "truncated" in file.extra_info
         ):
             notes = (END_IS_MISSING,)
@@ -118,7 +118,9 @@ class SoundFile(Reading):
             notes = (f"no header; taken for {file.subtype} at {rate} Hz because of its name",)
         samples, unknown = declared, raw or declared >= SAMPLES_UNKNOWN
         if unknown or self.counts_anew or not (self._strict or self._is_plain(status.st_size)):
-            samples, lost = _count(path, self._strict, status.st_size, status.st_mtime_ns)
+            samples, lost = _count(
+                path, self._strict, self._within, status.st_size, status.st_mtime_ns
+            )
             if not (unknown or self.counts_anew):
                 missing += max(declared - samples, 0) / rate
                 if missing and file.format == "OGG":  # its reader says nothing of where
@@ -203,10 +205,12 @@ class SoundFile(Reading):
 
 
 @lru_cache(maxsize=256)
-def _count(path: Path, strict: bool, _size: int, _changed: int) -> tuple[int, int]:
+def _count(
+    path: Path, strict: bool, within: Within | None, _size: int, _changed: int
+) -> tuple[int, int]:
     """The samples that can be read, and how many of them are silence in place of damage."""
     counted = 0
-    reading = Reading(path, strict)
+    reading = Reading(path, strict, within)
     try:
         while count := len(reading.take(BLOCK_SAMPLES)):
             counted += count
