@@ -71,6 +71,13 @@ def texts_of_tag(tag: bytes) -> dict[str, str]:
     return found
 
 
+def is_text(tag: bytes) -> bool:
+    """Whether all that a tag holds are texts that `texts_of_tag` gives."""
+    frames = [name for name, _ in _frames(tag)]
+    is_known = all(name[:1] == b"T" or name == COMMENT for name in frames)
+    return bool(frames) and is_known and frames.count(COMMENT) < 2
+
+
 def tag_of_texts(texts: Mapping[str, str]) -> bytes:
     """A tag of version 2.4 that holds the texts; nothing for none.
 

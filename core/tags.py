@@ -1,6 +1,7 @@
 """What a sound file says about its sound: titles, dates, pictures, and what archives put there."""
 
 import os
+import struct
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import soundfile
 
 from selfremaster.core import id3, vorbis_comments
 from selfremaster.core.errors import ComponentError
-from selfremaster.core.iff import Piece, append_chunks, form_of, read_chunks
+from selfremaster.core.iff import MOST_CHUNKS, Piece, append_chunks, form_of, read_chunks
 from selfremaster.core.info_texts import INFO, info_of_texts, texts_of_bext, texts_of_info
 from selfremaster.core.mark_scaling import ADTL, at_another_rate
 from selfremaster.core.packages import require
@@ -26,17 +27,35 @@ WAV, AIFF, FLAC, MP3 = "WAV", "AIFF", "FLAC", "MP3"
 CONTAINERS = {"WAV": WAV, "WAVEX": WAV, "RF64": WAV, "AIFF": AIFF, "FLAC": FLAC, "MP3": MP3}
 """Kinds of file whose pieces go over as they are, by libsndfile's names."""
 
-WAV_CHUNKS = frozenset(
-    {b"bext", b"cue ", b"smpl", b"iXML", b"axml", b"_PMX", b"id3 ", b"ID3 ", b"cart", b"inst"}
+OF_THE_SOUND = frozenset(
+    {
+        *(b"fmt ", b"data", b"fact", b"ds64", b"PEAK", b"levl", b"slnt", b"wavl"),
+        *(b"JUNK", b"junk", b"PAD ", b"FLLR", b"COMM", b"SSND", b"FVER"),
+    }
 )
-"""Broadcast extension (EBU Tech 3285), marks, loops, production notes, XMP, and AES46."""
+"""Chunks of WAV and AIFF files that tell how the sound is stored, or fill; all others go over."""
 
-AIFF_CHUNKS = frozenset(
-    {b"MARK", b"COMT", b"INST", b"NAME", b"AUTH", b"(c) ", b"ANNO", b"ID3 ", b"APPL", b"MIDI"}
+PLAIN = frozenset(
+    {
+        *(b"bext", b"cue ", b"smpl", b"iXML", b"axml", b"_PMX", b"id3 ", b"ID3 ", b"cart", b"inst"),
+        *(b"LIST", b"DISP", b"afsp", b"qlty", b"chna", b"umid", b"COMT", b"INST", b"NAME", b"AUTH"),
+        *(b"(c) ", b"ANNO", b"APPL", b"MIDI", b"MARK", b"AESD"),
+    }
 )
+"""Chunks whose places in samples are known to be scaled, or that have none."""
+
+OF_CAF = frozenset(
+    {b"desc", b"data", b"free", b"pakt", b"kuki", b"chan", b"info", b"peak", b"edct", b"ovvw"}
+)
+"""Chunks of CAF files that tell how the sound is stored, and the texts."""
+
+APE, APE_BYTES, ID3V1_BYTES = b"APETAGEX", 32, 128
 TRACK_NAMES = {"track": "tracknumber"}  # the names that FFmpeg has for them
 OF_THE_FILE = frozenset(
-    {"encoder", "major_brand", "minor_version", "compatible_brands", "creation_time"}
+    {
+        *("encoder", "major_brand", "minor_version", "compatible_brands", "creation_time"),
+        *("duration", "handler_name", "vendor_id", "bps", "number_of_bytes", "number_of_frames"),
+    }
 )
 """What FFmpeg tells of a file that says nothing of its sound."""
 
@@ -47,6 +66,7 @@ WORDS = {
     b"cart": "the cart chunk",
     b"_PMX": "XMP",
     b"MARK": "marks",
+    b"mark": "marks",
     vorbis_comments.CUESHEET: "the cue sheet",
     vorbis_comments.PICTURE: "a picture",
     vorbis_comments.APPLICATION: "an application block",
@@ -72,7 +92,7 @@ class Tags:
         pieces, left = [], list(self.left)
         for piece in self.pieces:
             scaled = None
-            if piece[0] != vorbis_comments.CUESHEET:
+            if piece[0] != vorbis_comments.CUESHEET and not self._may_have_places(piece[0]):
                 scaled = at_another_rate(piece, from_hz, to_hz)
             if scaled is None:
                 left.append(_word(piece))
@@ -83,6 +103,10 @@ class Tags:
             time = int(texts["time_reference"])
             texts["time_reference"] = str((2 * time * to_hz + from_hz) // (2 * from_hz))
         return replace(self, texts=texts, pieces=tuple(pieces), left=tuple(left))
+
+    def _may_have_places(self, name: bytes) -> bool:
+        """Whether a chunk that nobody here knows may hold places in samples."""
+        return self.kind in {WAV, AIFF} and name not in PLAIN
 
 
 def read_tags(path: Path) -> Tags:
@@ -148,7 +172,7 @@ def _is_told_as_texts(piece: Piece) -> bool:
     name, body = piece
     if name == b"LIST":
         return body[:4] == INFO
-    return name in TEXTS_ALONE or name == b"bext" or (name == id3.ID3 and b"APIC" not in body)
+    return name in TEXTS_ALONE or name == b"bext" or (name == id3.ID3 and id3.is_text(body))
 
 
 def _word(piece: Piece) -> str:
@@ -164,10 +188,10 @@ def _read_pieces(file: BinaryIO) -> Tags:
     file.seek(0)
     beginning = file.read(4)
     if form is not None and form.order == "<":
-        chunks, large = read_chunks(file, form, _is_of_wav)
+        chunks, large = read_chunks(file, form, _is_told)
         return Tags(_texts_of_chunks(chunks), WAV, chunks, _words(large))
     if form is not None:
-        chunks, large = read_chunks(file, form, lambda name, _: name in AIFF_CHUNKS)
+        chunks, large = read_chunks(file, form, _is_told)
         return Tags({}, AIFF, chunks, _words(large))
     if beginning == vorbis_comments.FLAC:
         blocks, large = vorbis_comments.read_blocks(file)
@@ -176,12 +200,45 @@ def _read_pieces(file: BinaryIO) -> Tags:
         return Tags(texts, FLAC, blocks, _words(large))
     if beginning == b"OggS":
         return Tags(vorbis_comments.texts_of_ogg(file))
+    if beginning == b"caff":
+        return Tags(left=_left_of_caf(file))
     tag = id3.read_tag(file)
-    return Tags(id3.texts_of_tag(tag), MP3, ((id3.ID3, tag),)) if tag else Tags()
+    left = ("the APE tag",) if _has_ape(file) else ()
+    return Tags(id3.texts_of_tag(tag), MP3, ((id3.ID3, tag),), left) if tag else Tags(left=left)
 
 
-def _is_of_wav(name: bytes, begins: bytes) -> bool:
-    return name in WAV_CHUNKS or (name == b"LIST" and begins in {ADTL, INFO})
+def _is_told(name: bytes, begins: bytes) -> bool:
+    """Whether a chunk says something of the sound, or whatever else somebody put there."""
+    if name == b"LIST":
+        return len(begins) == 4 and begins != b"wavl"
+    return name not in OF_THE_SOUND and name.isascii() and name.decode("ascii").isprintable()
+
+
+def _left_of_caf(file: BinaryIO) -> tuple[str, ...]:
+    """What a CAF file says that nothing here reads."""
+    place, found = 8, []
+    for _ in range(MOST_CHUNKS):
+        file.seek(place)
+        head = file.read(12)
+        if len(head) < 12:
+            break
+        name, size = struct.unpack(">4sq", head)
+        if name not in OF_CAF and name.isascii():
+            found.append(_word((name, b"")))
+        if size < 0:  # to the end
+            break
+        place += 12 + size
+    return tuple(dict.fromkeys(found))
+
+
+def _has_ape(file: BinaryIO) -> bool:
+    """Whether an APE tag stands at the end, where nothing here reads it."""
+    size = file.seek(0, os.SEEK_END)
+    for behind in (APE_BYTES, APE_BYTES + ID3V1_BYTES):
+        file.seek(max(size - behind, 0))
+        if file.read(len(APE)) == APE:
+            return True
+    return False
 
 
 def _texts_of_chunks(chunks: Iterable[Piece]) -> dict[str, str]:
@@ -203,9 +260,22 @@ def _track_texts(path: Path) -> Mapping[str, str]:
     from selfremaster.core.decoding import OPTIONS  # which imports what writes tags
 
     try:
-        with require("av", "codecs").open(str(path), options=OPTIONS) as container:
-            found = {**container.metadata}
-    except (ComponentError, OSError, ValueError):
+        av = require("av", "codecs")
+    except ComponentError:
+        return {}
+    try:
+        # not its name, which could be an address to a library that knows many
+        with (
+            path.open("rb") as file,
+            av.open(file, options=OPTIONS, metadata_errors="replace") as container,
+        ):
+            streams = container.streams.audio
+            found = {**(streams[0].metadata if streams else {}), **container.metadata}
+    except Exception:  # whatever a library makes of damaged bytes
         return {}
     named = {TRACK_NAMES.get(name.lower(), name.lower()): text for name, text in found.items()}
-    return {name: text for name, text in named.items() if text and name not in OF_THE_FILE}
+    return {
+        name: text
+        for name, text in named.items()
+        if text not in {"", "und"} and name not in OF_THE_FILE
+    }

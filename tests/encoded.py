@@ -50,7 +50,13 @@ RECIPES: Mapping[str, Recipe] = {
 """By what the names of files end with; the first part tells kinds of one suffix apart."""
 
 
-def encode(path: Path, wave: NDArray[np.float32], kind: str, tracks: int = 1) -> None:
+def encode(
+    path: Path,
+    wave: NDArray[np.float32],
+    kind: str,
+    tracks: int = 1,
+    texts: Mapping[str, str] | None = None,
+) -> None:
     """Put a sound of the rate of its recipe into a file, as often as there are tracks.
 
     Shape: wave (channels, samples), full scale = 1.
@@ -63,6 +69,7 @@ def encode(path: Path, wave: NDArray[np.float32], kind: str, tracks: int = 1) ->
         path.open("wb") as opened,
         av.open(opened, "w", format=recipe.container, options=dict(recipe.options)) as container,
     ):
+        container.metadata.update(texts or {})
         streams: list[Any] = []
         for _ in range(tracks):
             stream = container.add_stream(recipe.codec, rate=recipe.rate_hz, layout=layout)

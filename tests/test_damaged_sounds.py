@@ -121,7 +121,9 @@ def test_what_no_decoder_of_mp3_gets_over_is_told(tmp_path: Path) -> None:
     path.write_bytes(changed(content, len(content) // 2, noise(3000)))
     with pytest.raises(AudioError, match=r"truncated: 1\.\d\d seconds of the sound cannot be read"):
         audio.inspect(path)
-    assert audio.inspect(path, strict=False).missing_seconds == pytest.approx(1.5, abs=0.2)
+    info = audio.inspect(path, strict=False)  # PyAV reads further, where it is installed
+    assert info.missing_seconds > 0.5
+    assert info.seconds + info.missing_seconds == pytest.approx(3.0, abs=0.2)
 
 
 # samples that are no numbers

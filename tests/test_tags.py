@@ -17,6 +17,7 @@ from selfremaster.core.mark_scaling import at_another_rate
 from selfremaster.core.promises.inputs import speech_like
 from selfremaster.core.tags import Tags, put_pieces, read_tags
 from tests.cli import Outcome, run
+from tests.encoded import RECIPES, encode
 from tests.tiny import RATE
 
 TEXTS = {"title": "Märchen", "artist": "Anna", "date": "1931", "comment": "Walze 7"}
@@ -161,7 +162,67 @@ def test_marks_of_aiff_go_over_and_are_scaled(tmp_path: Path) -> None:
     assert struct.unpack(">I", data[4:8]) == (len(data) - 8,)
 
 
+@pytest.mark.parametrize("name", [b"qlty", b"chna", b"plst", b"DISP", b"afsp", b"abcd"])
+def test_chunks_that_nobody_knows_go_over_and_are_told_at_another_rate(
+    tmp_path: Path, name: bytes
+) -> None:
+    exif = (b"LIST", b"exifecor\4\0\0\0abc\0")
+    old = with_chunks(tmp_path / "old.wav", (name, b"anything"), exif)
+    assert "not kept" not in restored(old, tmp_path / "new.wav").err
+    assert pieces(tmp_path / "new.wav") == {name: b"anything", exif[0]: exif[1]}
+    told = restored(old, tmp_path / "faster.wav", "--rate", "44100").err
+    assert ("not kept" in told) == (name in {b"plst", b"abcd"})  # which may hold places
+    assert name.decode() in restored(old, tmp_path / "new.flac").err
+
+
+def test_what_caf_files_say_besides_texts_is_told(tmp_path: Path) -> None:
+    old = written(tmp_path / "old.caf")
+    data = old.read_bytes()
+    sound = data.index(b"data")
+    marks = struct.pack(">4sq", b"mark", 8) + bytes(8)
+    old.write_bytes(data[:sound] + marks + data[sound:])
+    assert "not kept, CAF has no place for it: marks" in restored(old, tmp_path / "new.caf").err
+    assert read_tags(tmp_path / "new.caf").texts == TEXTS
+
+
+@pytest.mark.parametrize("behind", [b"", b"TAG".ljust(128, b"\0")])
+def test_a_tag_at_the_end_of_an_mp3_is_told(tmp_path: Path, behind: bytes) -> None:
+    old = written(tmp_path / "old.mp3")
+    old.write_bytes(old.read_bytes() + b"APETAGEX".ljust(32, b"\0") + behind)
+    assert "not kept, MP3 has no place for it: the APE tag" in (
+        restored(old, tmp_path / "new.mp3").err
+    )
+
+
+@pytest.mark.parametrize("frames", [["USLT"], ["COMM", "COMM"], ["PRIV"]])
+def test_frames_that_are_no_texts_are_told(tmp_path: Path, frames: list[str]) -> None:
+    old = written(tmp_path / "old.mp3")
+    tag = id3.tag_of_texts({"title": "Größe"})
+    for frame in frames:
+        tag += frame.encode() + b"\0\0\0\x09\0\0\3deu\0abcd"
+    tag = tag[:6] + bytes([0, 0, 0, len(tag) - 10]) + tag[10:]
+    id3.put_tag(old, tag)
+    assert "other frames of ID3" in restored(old, tmp_path / "new.flac").err
+    assert "not kept" not in restored(old, tmp_path / "new.mp3").err
+
+
 # another kind of file
+
+
+@pytest.mark.parametrize("kind", ["m4a", "mp4", "wma", "mka", "webm", "mov"])
+def test_texts_of_sound_tracks_go_with_the_sound(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("av")
+    rate_hz = RECIPES[kind].rate_hz
+    wave = speech_like(rate_hz // 2, sample_rate=rate_hz).numpy()
+    old = tmp_path / f"old.{kind}"
+    encode(old, wave, kind, texts=TEXTS)
+    told = restored(old, tmp_path / "new.flac")
+    texts = read_tags(tmp_path / "new.flac").texts
+    assert {name: texts.get(name) for name in TEXTS} == TEXTS
+    assert set(texts) == set(TEXTS)  # and nothing of how the file was made
+    assert "not kept" not in told.err
+    restored(old, tmp_path / "new.wav")
+    assert read_tags(tmp_path / "new.wav").texts == TEXTS
 
 
 def test_texts_of_any_alphabet_go_into_mp3(tmp_path: Path) -> None:
