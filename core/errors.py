@@ -21,6 +21,14 @@ class PeakError(AudioError):
     """A wave that goes beyond full scale, where what it is written to cannot."""
 
 
+class LevelError(AudioError):
+    """A file of another level than its sound, and the gain that it lacks."""
+
+    def __init__(self, words: str, gain: float) -> None:
+        super().__init__(words)
+        self.gain = gain
+
+
 class BundleError(SelfRemasterError):
     """A bundle or checkpoint that is damaged, foreign, or does not fit the model."""
 

@@ -64,14 +64,20 @@ SAMPLE_BYTES = {
 }
 """Of the subtypes that are not packed."""
 
+ALAC = frozenset({"ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"})
+EXACT = frozenset({"PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"}) | ALAC
+"""Subtypes that hardly change the level of what is stored as they are."""
+
 UNLIMITED = frozenset({"FLOAT", "DOUBLE"})
 FINER = frozenset({"PCM_32", "DOUBLE"})
 """Subtypes whose samples float32 rounds."""
 
-DEEP = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"})
+DEEP = frozenset({"PCM_24", "PCM_32", "FLOAT", "DOUBLE"}) | ALAC - {"ALAC_16"}
 """Subtypes that are not to be cut to 16 bits when the new container cannot hold them."""
 
-KEPT_SUBTYPES = frozenset(BITS) | UNLIMITED | {"ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+KEPT_SUBTYPES = (
+    frozenset(BITS) | ALAC | UNLIMITED | {"ULAW", "ALAW", "VORBIS", "OPUS", "MPEG_LAYER_III"}
+)
 """Subtypes of an input that an output is given; the others change the number of samples."""
 
 NOT_KEPT = {

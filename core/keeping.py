@@ -3,17 +3,23 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from selfremaster.core import audio
 from selfremaster.core.copying import Unrounded
-from selfremaster.core.errors import AudioError, ComponentError, PeakError
+from selfremaster.core.encoded_levels import EncodedLevel
+from selfremaster.core.errors import AudioError, ComponentError, LevelError, PeakError
 from selfremaster.core.files import nearest_folder
 from selfremaster.core.formats import (
+    EXACT,
     FORMATS,
     ORDINARY_SPEAKERS,
     SPEAKERS_HOLDING,
     AudioInfo,
+    storage,
 )
 from selfremaster.core.jobs import Job
 from selfremaster.core.loudness import gain_to
@@ -67,7 +73,8 @@ def keep(
     At another rate it is given the loudness ``lufs``: what lies beyond the half of a low rate is
     gone, and was heard.
     A sound that goes beyond full scale where the file cannot, as one from MP3 may, is made softer;
-    gives what is to be known of that. The recording itself is written to its last bit.
+    gives what is to be known of that. Where encoding changes the level, as packing and 8 bits do,
+    it is set right by what was written. The recording itself is written to its last bit.
     Raises `AudioError` as `audio.write` does.
     """
     tags = read_tags(job.source)
@@ -81,25 +88,44 @@ def keep(
             sound, told = _at_loudness(sound, lufs, like)
             notes = (*notes, *told)
 
-    def put(given: Sound) -> tuple[str, ...]:
-        return audio.write_blocks(
-            job.target,
-            given.blocks(),
-            given.sample_rate,
-            given.channels,
-            given.samples,
-            like,
-            subtype,
-            tags,
-        )
-
-    try:
-        left = put(sound)
-    except PeakError:
-        gain = PEAK_LIMIT / max(float(block.abs().max()) for block in sound.blocks())
-        left = put(Altered(sound, lambda block: block * gain, sound.channels))
-        softer = f"{-20 * math.log10(gain):.1f} dB softer than asked for, so that its peaks fit"
-        notes = (*notes, softer)
+    speakers = like.speakers if sound.channels == like.channels else None
+    level: EncodedLevel | None = None
+    container, stored = storage(job.target, like, subtype)
+    if (
+        subtype is None
+        and container == FORMATS.get(job.source.suffix.lower())
+        and (stored != like.subtype)
+    ):
+        notes = (*notes, f"stored as {stored}; {container} is not written as {like.subtype} here")
+    if stored not in EXACT and not isinstance(sound, Unrounded):
+        level = EncodedLevel(sound.blocks(), sound.sample_rate, sound.channels, speakers)
+    gain = 1.0
+    while True:
+        given = sound if gain == 1 else Altered(sound, partial(torch.mul, gain), sound.channels)
+        try:
+            left = audio.write_blocks(
+                job.target,
+                given.blocks(),
+                given.sample_rate,
+                given.channels,
+                given.samples,
+                like,
+                subtype,
+                tags,
+                level,
+            )
+            break
+        except LevelError as error:
+            gain *= error.gain
+        except PeakError:
+            fitting = PEAK_LIMIT / max(float(block.abs().max()) for block in given.blocks())
+            gain *= fitting
+            if level is None:
+                softer_db = -20 * math.log10(gain)
+                softer = f"{softer_db:.1f} dB softer than asked for, so that its peaks fit"
+                notes = (*notes, softer)
+    if level is not None:
+        notes = (*notes, *level.notes)
     return (*notes, *_left(job, left))
 
 

@@ -60,12 +60,14 @@ def write_blocks(
     like: AudioInfo | None = None,
     subtype: str | None = None,
     tags: Tags | None = None,
+    hear: Callable[[Path], None] | None = None,
 ) -> tuple[str, ...]:
     """Put a sound that comes in blocks into a file, as `write` does.
 
     ``samples`` are how many there are of each channel. What is wrong with a block is found when it
     comes; then no file is there. ``tags`` are written as far as the container has a place for them;
-    what is left out is given, in words.
+    what is left out is given, in words. ``hear`` is called with the file before it takes its place,
+    which it does not if that raises.
 
     Shape: blocks (channels, samples), full scale = 1. Raises `AudioError` as `write` does.
     """
@@ -85,6 +87,8 @@ def write_blocks(
     with write_atomically(path) as temporary:
         _put(temporary, place, checked(), sample_rate, channels, container, stored, tags)
         _put_speakers(temporary, channels, like)
+        if hear is not None:
+            hear(temporary)
         return () if tags is None else left_out(tags, read_tags(temporary))
 
 

@@ -13,6 +13,7 @@ from selfremaster.core import audio
 from selfremaster.core.effects import Channels
 from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.loudness import integrated_loudness
+from selfremaster.core.metering import LevelMeter
 from selfremaster.core.models import Model
 from selfremaster.core.promises.inputs import noise, speech_like
 from selfremaster.core.restoring import Form, Restored, restore_files
@@ -150,3 +151,42 @@ def test_a_stretch_in_anti_phase_is_told(tmp_path: Path) -> None:
     assert "in anti-phase for 2 of 6 seconds of its sound" in done.notes[0]
     _, done = restored(tmp_path, pair, Form(channels="mono"))
     assert "cancel each other for 2 of 6 seconds of its sound" in done.notes[0]
+
+
+@pytest.mark.parametrize(
+    "stored", ["mp3", "ogg", "opus", "wav PCM_U8", "wav ULAW", "wav IMA_ADPCM"]
+)
+@pytest.mark.parametrize("lufs", [-23, -38])
+def test_what_is_heard_of_an_encoded_result_is_as_loud(
+    stored: str, lufs: float, tmp_path: Path
+) -> None:
+    suffix, _, subtype = stored.partition(" ")
+    rate_hz = 24000 if suffix == "opus" else RATE
+    wave = tape() * 10 ** ((lufs - integrated_loudness(tape(), RATE)) / 20)
+    old = integrated_loudness(wave, rate_hz)
+    source, target = tmp_path / "old.wav", tmp_path / f"new.{suffix}"
+    audio.write(source, wave, rate_hz, subtype="FLOAT")
+    job = Job(source, Path(source.name), target, target.with_suffix(""))
+    (done,) = restore_files(expanding(), [job], form=Form(subtype=subtype or None))
+    assert not isinstance(done, Failure), done
+    made = audio.read(target)[0]
+    assert audio.inspect(target).samples >= wave.shape[1]
+    assert integrated_loudness(made, rate_hz) == pytest.approx(old, abs=0.1) or (
+        any("louder than asked for" in note for note in done.notes) and subtype == "PCM_U8"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "ogg"])
+def test_what_is_heard_of_an_encoded_result_stays_below_full_scale(
+    suffix: str, tmp_path: Path
+) -> None:
+    wave = (20 * tape()).tanh() * 0.99
+    source, target = tmp_path / "old.wav", tmp_path / f"new.{suffix}"
+    audio.write(source, wave, RATE)
+    job = Job(source, Path(source.name), target, target.with_suffix(""))
+    (done,) = restore_files(repeating(), [job])
+    assert not isinstance(done, Failure), done
+    meter = LevelMeter(RATE, 1)
+    meter.add(audio.read(target)[0])
+    assert meter.true_peak <= 1
+    assert any("softer than asked for, so that its peaks fit" in note for note in done.notes)

@@ -205,3 +205,28 @@ def test_more_than_was_said_is_refused_when_it_comes(tmp_path: Path) -> None:
         audio.write_blocks(tmp_path / "a.wav", blocks(), 8000, 1, 25)
     assert taken == [0, 1, 2]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("container", "stored", "becomes"),
+    [
+        ("WAV", "IMA_ADPCM", "PCM_16"),
+        ("AIFF", "ULAW", "PCM_16"),
+        ("CAF", "ALAC_24", "ALAC_24"),
+        ("CAF", "ALAC_16", "ALAC_16"),
+        ("WAV", "PCM_24", "PCM_24"),
+    ],
+)
+def test_other_samples_than_the_recording_has_are_told(
+    container: str, stored: str, becomes: str, tmp_path: Path, bundle: Path
+) -> None:
+    source, target = (tmp_path / f"{name}.{container.lower()}" for name in ("old", "new"))
+    source.write_bytes(encoded(container, stored, sound(3001)))
+    told = run("restore", source, "--output", target, "--model", bundle)
+    info = audio.inspect(target)
+    assert (info.subtype, info.samples) == (becomes, audio.inspect(source).samples)
+    words = f"stored as {becomes}; {container} is not written as {stored} here"
+    assert (words in told.err) == (stored != becomes)
+    flac = tmp_path / "new.flac"
+    assert run("restore", source, "--output", flac, "--model", bundle).code == 0
+    assert audio.inspect(flac).subtype == ("PCM_24" if stored.endswith("24") else "PCM_16")
