@@ -158,9 +158,9 @@ class Ddsp(Vocoder):
         """Pulses and noise, each through its own filter: mel-cepstra of its level and its phase."""
         beyond = functional.pad(torch.stack([f0_hz, voiced], dim=1), (1, 2), mode="replicate")
         pitch_hz = at_samples(beyond[:, 0], self.hop_samples)
-        starts = onsets(beyond[:, 1], self.hop_samples)
+        starts = onsets(beyond[:, 1])
         grid = grid_of(self.hop_samples)
-        phase = cycles(pitch_hz, self.sample_rate, starts, grid // 2)
+        phase = cycles(pitch_hz, self.sample_rate, starts, grid // 2 // self.hop_samples)
         voice = pulses(pitch_hz, self.sample_rate, phase)
         noise = steady_noise(voice.shape[-1], voice, grid).expand_as(voice)
         of_pulses = beyond[:, 1, 1:-1, None] * (1 - self.share)

@@ -54,23 +54,22 @@ def at_samples(values: Tensor, hop_samples: int) -> Tensor:
     return (values[:, :-1, None] + steps[..., None] * share).flatten(1)
 
 
-def onsets(voiced: Tensor, hop_samples: int) -> Tensor:
-    """The samples at which the voice sets in: a frame before the first one that is voiced.
+def onsets(voiced: Tensor) -> Tensor:
+    """The frames at which the voice sets in: those before the first one that is voiced.
 
-    Shape: (batch, frames), 0 to 1 -> bool (batch, (frames - 1) * hop_samples).
+    Shape: (batch, frames), 0 to 1 -> bool (batch, frames - 1).
 
-    >>> onsets(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), 2).int().tolist()
-    [[0, 0, 1, 0, 0, 0]]
+    >>> onsets(torch.tensor([[0.0, 0.0, 1.0, 1.0]])).int().tolist()
+    [[0, 1, 0]]
     """
     sounds = voiced >= VOICED_FROM
-    begins = sounds[:, 1:] & ~sounds[:, :-1]
-    return functional.pad(begins[..., None], (0, hop_samples - 1)).flatten(1)
+    return sounds[:, 1:] & ~sounds[:, :-1]
 
 
 def anchors(starts: Tensor, every: int) -> Tensor:
-    """Places so many samples apart, but for those within half as many after the voice sets in.
+    """Frames so many apart, but for those within half as many after the voice sets in.
 
-    Shape: bool (batch, samples), true where it sets in -> the same, true at those places.
+    Shape: bool (batch, frames), true where it sets in -> the same, true at those frames.
 
     >>> anchors(torch.tensor([[0, 0, 0, 0, 0, 0, 0, 1, 0, 0]]).bool(), 4).int().tolist()
     [[1, 0, 0, 0, 1, 0, 0, 0, 0, 0]]
@@ -86,34 +85,42 @@ def cycles(
 ) -> Tensor:
     """How far each sample is from the nearest pulse of the voice, in cycles, -0.5 to 0.5.
 
-    The first sample is a pulse, and so is every one of ``starts``: what sounds there does not hang
-    on what was before. So are `anchors`, places so many samples apart, where the voice goes on: on
-    the way to each it is retuned by what leads to a pulse there, half a cycle at most. So the phase
-    hangs on what is near alone. Finest around the pulses.
+    The first sample is a pulse, and so is the first of each frame of ``starts``: what sounds there
+    does not hang on what was before. So are `anchors`, frames so many apart, where the voice goes
+    on: on the way to each it is retuned by what leads to a pulse there, half a cycle at most. So
+    the phase hangs on what is near alone. Finest around the pulses.
 
-    Shape: F0 (batch, samples), Hz; starts bool (batch, samples) -> (batch, samples).
+    Shape: F0 (batch, samples), Hz; starts bool (batch, frames), one of them without it -> (batch,
+    samples).
 
     >>> cycles(torch.full((1, 5), 1.0), 4)
     tensor([[ 0.0000,  0.2500, -0.5000, -0.2500,  0.0000]])
-    >>> cycles(torch.full((1, 8), 1.0), 5, every=4)
+    >>> frames = torch.zeros(1, 4, dtype=torch.bool)
+    >>> cycles(torch.full((1, 8), 1.0), 5, frames, every=2)
     tensor([[ 0.0000,  0.2500, -0.5000, -0.2500,  0.0000,  0.2000,  0.4000, -0.4000]])
     """
-    step = (f0_hz / sample_rate * CYCLE).round().long()
-    before = step.cumsum(-1) - step
     if starts is None:
-        starts = torch.zeros_like(before, dtype=torch.bool)
-    places = anchors(starts, every or f0_hz.shape[-1])
+        starts = torch.zeros(len(f0_hz), 1, dtype=torch.bool, device=f0_hz.device)
+    frames = starts.shape[1]
+    step = (f0_hz / sample_rate * CYCLE).round().long().reshape(len(f0_hz), frames, -1)
+    inside = step.cumsum(-1) - step
+    hop = torch.arange(step.shape[-1], device=f0_hz.device)
+    whole = step.sum(dim=-1)
+    before = whole.cumsum(-1) - whole
+    places = anchors(starts, every or frames)
     begins = starts | places
     number = begins.long().cumsum(-1)
-    index = torch.arange(f0_hz.shape[-1], device=f0_hz.device).expand_as(before)
+    index = torch.arange(frames, device=f0_hz.device).expand_as(before)
     since = before - _at(before, begins, number)
     passed = index - _at(index, begins, number)
     length = _at(index, begins, number + 1) - index + passed
     missed = _wrapped(_at(before, begins, number + 1) - before + since)
     led = _at(places.long(), begins, number + 1) > 0
-    retuned = torch.where(led, missed * passed, 0) // torch.where(led, length, 1)
-    phase: Tensor = _wrapped(since - retuned).to(f0_hz) / CYCLE
-    return phase
+    missed, length = torch.where(led, missed, 0), torch.where(led, length, 1)
+    passed = passed[..., None] * len(hop) + hop
+    retuned = missed[..., None] * passed // (length[..., None] * len(hop))
+    phase: Tensor = _wrapped(since[..., None] + inside - retuned).to(f0_hz) / CYCLE
+    return phase.flatten(1)
 
 
 def _wrapped(phase: Tensor) -> Tensor:

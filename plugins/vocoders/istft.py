@@ -238,9 +238,9 @@ class Istft(Vocoder):
         # the sound lasts a hop beyond the last frame, which would fade out otherwise
         around = functional.pad(torch.stack([f0_hz, voiced], dim=1), (1, 2), mode="replicate")
         pitch_hz = at_samples(around[:, 0], self.hop_samples)
-        starts = onsets(around[:, 1], self.hop_samples)
+        starts = onsets(around[:, 1])
         grid = grid_of(self.hop_samples)
-        phase = cycles(pitch_hz, self.sample_rate, starts, grid // 2)
+        phase = cycles(pitch_hz, self.sample_rate, starts, grid // 2 // self.hop_samples)
         voice = pulses(pitch_hz, self.sample_rate, phase)
         start = int(torch.randint(grid, ())) if self.training else 0
         noise = steady_noise(voice.shape[-1], voice, grid, start)
