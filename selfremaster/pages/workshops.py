@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -31,6 +31,10 @@ INPUTS, RESULTS, HEARD = "inputs", "restored", "heard"
 AS_MODEL, FAITHFUL, ANEW = "as the model does", "keep what can be trusted", "all anew"
 SPEAKS = (AS_MODEL, FAITHFUL, ANEW)
 SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
+
+
+Result = restoring.Restored | transferring.Transferred | Failure
+Results = Iterator[restoring.Restored | Failure] | Iterator[transferring.Transferred | Failure]
 
 
 class Limits(NamedTuple):
@@ -97,21 +101,11 @@ class Workshop:
         self, uploads: Sequence[Path], model: str, speaks: str, form: Form, place: Path
     ) -> Iterator[Made]:
         """Restore one recording after another, as `restore_files` does, below ``place``."""
-        return self._one_by_one(self._restore(uploads, model, speaks, form, place))
 
-    def _restore(
-        self, uploads: Sequence[Path], model: str, speaks: str, form: Form, place: Path
-    ) -> Iterator[Made]:
-        taken = self._taken(uploads, place)
-        yield from (one for one in taken if isinstance(one, Made))
-        found = [path for path in taken if isinstance(path, Path)]
-        if not found:
-            return
-        planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
-        loaded = self.model(model, speaks)
-        results = restoring.restore_files(loaded, planned, form=form)
-        for job, result in zip(planned, results, strict=True):
-            yield _made(job, result, place / HEARD)
+        def results(planned: Sequence[Job]) -> Results:
+            return restoring.restore_files(self.model(model, speaks), planned, form=form)
+
+        return self._one_by_one(self._made_of(uploads, place, results))
 
     def transfer(
         self,
@@ -122,27 +116,26 @@ class Workshop:
         place: Path,
     ) -> Iterator[Made]:
         """Put the sound of a profile onto one recording after another, below ``place``."""
-        return self._one_by_one(self._transfer(uploads, model, profile, strength, place))
 
-    def _transfer(
-        self,
-        uploads: Sequence[Path],
-        model: str,
-        profile: ChannelProfile,
-        strength: float,
-        place: Path,
+        def results(planned: Sequence[Job]) -> Results:
+            loaded = self.model(model)
+            transferring.check_profile(loaded, profile)
+            effect = transferring.channel_of(loaded, profile)
+            return transferring.transfer_files(planned, effect, strength)
+
+        return self._one_by_one(self._made_of(uploads, place, results))
+
+    def _made_of(
+        self, uploads: Sequence[Path], place: Path, results: Callable[[Sequence[Job]], Results]
     ) -> Iterator[Made]:
+        """What becomes of recordings: first of those that are not taken."""
         taken = self._taken(uploads, place)
         yield from (one for one in taken if isinstance(one, Made))
         found = [path for path in taken if isinstance(path, Path)]
         if not found:
             return
-        loaded = self.model(model)
-        transferring.check_profile(loaded, profile)
-        effect = transferring.channel_of(loaded, profile)
         planned = jobs.plan(found, _as_folder(place / RESULTS), overwrite=True)
-        results = transferring.transfer_files(planned, effect, strength)
-        for job, result in zip(planned, results, strict=True):
+        for job, result in zip(planned, results(planned), strict=True):
             yield _made(job, result, place / HEARD)
 
     def profile_of(self, uploads: Sequence[Path], model: str, place: Path) -> ChannelProfile:
@@ -241,9 +234,7 @@ def _heard(result: transferring.Heard | Failure) -> transferring.Heard:
     return result
 
 
-def _made(
-    job: Job, result: restoring.Restored | transferring.Transferred | Failure, heard: Path
-) -> Made:
+def _made(job: Job, result: Result, heard: Path) -> Made:
     if isinstance(result, Failure):
         return Made(job.source.name, failure=_plain(result.reason, job.source))
     target = here(result.target)
