@@ -1,7 +1,8 @@
 """Read files whose headers were changed by chance: python -m tests.mutated_headers FIRST LAST.
 
-Each seed changes bytes of one of some forty files. Reading it must end in sound or in `AudioError`,
-within the memory that is declared here, whatever the file declares.
+Each seed changes bytes of one of some forty files. Reading it, and writing it as a result with its
+tags, must end in sound or in `AudioError`, within the memory that is declared here, whatever the
+file declares.
 """
 
 import json
@@ -22,6 +23,9 @@ import numpy as np
 from selfremaster.benchmarks.machines import peak_memory_bytes
 from selfremaster.core import audio
 from selfremaster.core.errors import AudioError
+from selfremaster.core.jobs import Job
+from selfremaster.core.keeping import check_result, keep
+from selfremaster.core.streaming import Altered, Filed
 from tests.encoded import RECIPES
 from tests.odd_bytes import encoded, id3, mp3, sound, wav, without_xing
 from tests.odd_containers import track
@@ -105,7 +109,26 @@ def try_to_read(path: Path) -> bool:
         audio.check(path)
     except AudioError:
         pass
+    try_to_keep(path, info)
     return True
+
+
+def try_to_keep(path: Path, info: audio.AudioInfo) -> None:
+    """Write the sound half as loud as a result, with all that the file says of it."""
+    target = path.with_name(f"kept{audio.writable_suffix(path)}")
+    job = Job(path, Path(path.name), target, target.with_suffix(""))
+    recording = Filed(path, info, strict=False, repair=True)
+    try:
+        check_result(job, info, info.channels, None, None)
+        keep(job, Altered(recording, lambda block: 0.5 * block, info.channels), info)
+    except AudioError as error:
+        if "\n" in str(error).replace(str(path), ""):
+            raise ValueError(f"not in one line: {str(error)!r}") from None
+        return
+    made = audio.check(target).samples
+    target.unlink()
+    if made != info.samples:
+        raise ValueError(f"{made} samples are kept of {info.samples}")
 
 
 def read_all(first: int, last: int, report: Path) -> None:
