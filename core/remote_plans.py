@@ -13,6 +13,7 @@ from selfremaster.core.jobs import Failure, Job
 from selfremaster.core.listings import Found, Listing, look
 from selfremaster.core.remote_jobs import AnyJob, RemoteJob
 from selfremaster.core.remotes import Identity, Place, Remote, has_control_signs, parse, why_unsafe
+from selfremaster.core.result_names import renamed, stems_of
 from selfremaster.core.stores import store_of
 
 LONGEST_KEY_BYTES = 1024
@@ -59,7 +60,7 @@ def plan(
         raise AudioError(f"{output}: holds all the sound files there are; name another output")
     alone = len(inputs) == 1 and listings[0].is_file
     targets = _targets(found, output, where, suffix, alone)
-    stems = jobs.stems_of(targets)
+    stems = stems_of(targets)
     planned = [
         _job(one, place, target, stem)
         for (one, place), target, stem in zip(found, targets, stems, strict=True)
@@ -149,7 +150,7 @@ def _targets(
     suffix: str | None,
     alone: bool,
 ) -> list[Place]:
-    places = jobs.renamed([place for _, place in found], suffix)
+    places = renamed([place for _, place in found], suffix)
     if where is None:
         if alone:
             return [jobs.single_target(Path(found[0][1]), output, suffix)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from selfremaster.core import audio, jobs
 from selfremaster.core.errors import AudioError
+from selfremaster.core.result_names import renamed, stems_of
 from tests.cli import run, write_tiny_bundle, write_tone
 
 PLACES = st.lists(
@@ -219,8 +220,8 @@ def test_a_failure_stops_nobody_else(tmp_path: Path) -> None:
 def test_no_two_results_share_a_name_nor_what_lies_beside(names: set[str], suffix: str) -> None:
     own_names = len(names) - len({name.casefold() for name in names})
     places = [Path(name) for name in sorted(names)]
-    targets = jobs.renamed(places, suffix)
-    stems = jobs.stems_of(targets)
+    targets = renamed(places, suffix)
+    stems = stems_of(targets)
     for found in (targets, stems):
         assert len(set(found)) == len(names)
         assert len({str(one).casefold() for one in found}) >= len(names) - own_names
