@@ -91,11 +91,8 @@ def keep(
     speakers = like.speakers if sound.channels == like.channels else None
     level: EncodedLevel | None = None
     container, stored = storage(job.target, like, subtype)
-    if (
-        subtype is None
-        and container == FORMATS.get(job.source.suffix.lower())
-        and (stored != like.subtype)
-    ):
+    is_alike = container == ("WAV" if like.format in {"WAVEX", "RF64"} else like.format)
+    if subtype is None and is_alike and stored != like.subtype:
         notes = (*notes, f"stored as {stored}; {container} is not written as {like.subtype} here")
     if stored not in EXACT and not isinstance(sound, Unrounded):
         level = EncodedLevel(sound.blocks(), sound.sample_rate, sound.channels, speakers)

@@ -53,7 +53,15 @@ APE, APE_BYTES, ID3V1_BYTES = b"APETAGEX", 32, 128
 TRACK_NAMES = {"track": "tracknumber"}  # the names that FFmpeg has for them
 OF_THE_FILE = frozenset(
     {
-        *("encoder", "major_brand", "minor_version", "compatible_brands", "creation_time"),
+        *(
+            "encoder",
+            "software",
+            "encoded_by",
+            "major_brand",
+            "minor_version",
+            "compatible_brands",
+            "creation_time",
+        ),
         *("duration", "handler_name", "vendor_id", "bps", "number_of_bytes", "number_of_frames"),
     }
 )
@@ -203,7 +211,8 @@ def _read_pieces(file: BinaryIO) -> Tags:
     if beginning == b"caff":
         return Tags(left=_left_of_caf(file))
     tag = id3.read_tag(file)
-    left = ("the APE tag",) if _has_ape(file) else ()
+    is_mp3 = bool(tag) or beginning[:1] == b"\xff"  # other programs read those of other files
+    left = ("the APE tag",) if is_mp3 and _has_ape(file) else ()
     return Tags(id3.texts_of_tag(tag), MP3, ((id3.ID3, tag),), left) if tag else Tags(left=left)
 
 
