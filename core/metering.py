@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from selfremaster.core.loudness import LoudnessMeter, channel_weights, gain_to, gated, standing_out
+from selfremaster.core.memory import give_back
 from selfremaster.core.peaks import UNHEARD, PeakMeter
 from selfremaster.core.phases import PhaseMeter
 
 PEAK_LIMIT = 0.999
+MANY_VALUES = 1 << 24  # after so many samples of all channels, memory is given back
 
 
 class LevelMeter:
@@ -34,6 +36,7 @@ class LevelMeter:
     ) -> None:
         self.apart, self.speakers = apart, speakers
         self.samples = 0
+        self._kept = 0  # samples of all channels since memory was given back
         self.peak = 0.0
         self._peaks = PeakMeter(channels)
         self._meters = [LoudnessMeter(sample_rate, speakers)]
@@ -56,6 +59,10 @@ class LevelMeter:
         self.phase.add(block)
         self.peak = max(self.peak, float(block.abs().max()))
         self._peaks.add(block)
+        self._kept += block.numel()
+        if self._kept >= MANY_VALUES:  # what is kept of each block lies between what was freed
+            give_back()
+            self._kept = 0
 
     @property
     def true_peaks(self) -> Tensor:
