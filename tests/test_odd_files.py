@@ -104,7 +104,6 @@ def test_reading_gives_what_inspecting_says_or_says_why_not(
     assert strict is False or info.missing_seconds == 0
 
 
-@pytest.mark.xdist_group("what all commands make of odd files")
 def test_the_page_tells_what_becomes_of_them(folder: Path, told: Mapping[str, Any]) -> None:
     pytest.importorskip("av")
     # the encoders that made the files have their own ideas of lengths
@@ -123,7 +122,6 @@ def results(told: Mapping[str, Any], command: str) -> Iterator[tuple[str, str, s
         yield Path(one["input"]).name, REFUSED, one["reason"], Path()
 
 
-@pytest.mark.xdist_group("what all commands make of odd files")
 def test_restore_does_the_same_with_each(told: Mapping[str, Any], folder: Path) -> None:
     expected = {odd.name: odd for odd in FOUND if odd.name != "folder.wav"}
     seen = set()
@@ -143,7 +141,6 @@ def test_restore_does_the_same_with_each(told: Mapping[str, Any], folder: Path) 
     assert seen == set(expected)
 
 
-@pytest.mark.xdist_group("what all commands make of odd files")
 def test_what_is_damaged_is_refused_if_strict_and_repaired_if_asked(
     told: Mapping[str, Any],
 ) -> None:
@@ -160,7 +157,6 @@ def test_what_is_damaged_is_refused_if_strict_and_repaired_if_asked(
     assert "nothing to repair it from" in repaired["all-nan.wav"][1]
 
 
-@pytest.mark.xdist_group("what all commands make of odd files")
 def test_recordings_are_taken_as_far_as_they_go_and_a_corpus_only_whole(
     told: Mapping[str, Any],
 ) -> None:
@@ -182,7 +178,6 @@ def is_odd(reason: str) -> bool:
     return any(words in reason for words in odd)
 
 
-@pytest.mark.xdist_group("what all commands make of odd files")
 def test_the_good_are_learned_from_and_measured_beside_the_bad(told: Mapping[str, Any]) -> None:
     adapted = json.loads(told["commands"]["adapt"]["out"])
     assert adapted["steps"] == 4
@@ -192,7 +187,6 @@ def test_the_good_are_learned_from_and_measured_beside_the_bad(told: Mapping[str
         assert name in said or ascii(name)[1:-1] in said, name
 
 
-@pytest.mark.xdist_group("what all commands make of odd files")
 def test_no_command_fails_otherwise_than_in_words(told: Mapping[str, Any]) -> None:
     codes = {name: outcome["code"] for name, outcome in told["commands"].items()}
     assert set(codes.values()) <= {0, 1, 2}
@@ -204,7 +198,6 @@ def test_no_command_fails_otherwise_than_in_words(told: Mapping[str, Any]) -> No
     assert codes["benchmark"] == codes["manifest"] == codes["survey"] == codes["profile"] == 1
 
 
-@pytest.mark.xdist_group("what all commands make of odd files")
 def test_all_of_it_takes_little_memory(told: Mapping[str, Any]) -> None:
     assert told["more_bytes"] < MOST_BYTES
     assert told["more_bytes_learning"] < 4 * MOST_BYTES
