@@ -13,7 +13,6 @@ from selfremaster.core.metering import PEAK_LIMIT, LevelMeter
 NEAR_DB = 0.05
 TOLD_DB = 0.1
 TRIES = 3
-FULL_SCALE = 1.0
 
 
 class EncodedLevel:
@@ -21,19 +20,14 @@ class EncodedLevel:
 
     It is called with each file that was written of it, and raises `LevelError` with the gain that
     is missing, until the file is right or three were made of it; `notes` tell what is wrong then.
-    Above full scale is what was there before, and what no encoding brings back is the noise of few
-    bits beneath a soft sound.
+    What no gain brings back is the noise of few bits beneath a soft sound.
     """
 
     def __init__(
         self, blocks: Iterable[Tensor], sample_rate: int, channels: int, speakers: int | None
     ) -> None:
         self._like = (sample_rate, channels, False, speakers)
-        before = self._heard(blocks)
-        self._lufs = before.whole_lufs
-        is_beyond = before.peak > FULL_SCALE
-        self._highest = before.true_peak if is_beyond else FULL_SCALE
-        self._limit = max(PEAK_LIMIT, self._highest if is_beyond else 0.0)
+        self._lufs = self._heard(blocks).whole_lufs
         self._left = TRIES
         self._off_db = self._beyond_db = 0.0
 
@@ -43,9 +37,9 @@ class EncodedLevel:
         self._off_db = made.whole_lufs - self._lufs
         if not math.isfinite(self._off_db):  # too soft for any loudness
             self._off_db = 0.0
-        self._beyond_db = 20 * math.log10(max(made.true_peak / self._highest, 1.0))
+        self._beyond_db = 20 * math.log10(max(made.true_peak, 1.0))
         wanted = 10 ** (-self._off_db / 20)
-        fitting = self._limit / made.true_peak if made.true_peak > 0 else wanted
+        fitting = PEAK_LIMIT / made.true_peak if made.true_peak > 0 else wanted
         gain = min(wanted, fitting)
         is_near = abs(20 * math.log10(gain)) <= NEAR_DB
         self._left -= 1

@@ -75,7 +75,8 @@ def is_text(tag: bytes) -> bool:
     """Whether all that a tag holds are texts that `texts_of_tag` gives."""
     frames = [name for name, _ in _frames(tag)]
     is_known = all(name[:1] == b"T" or name == COMMENT for name in frames)
-    return bool(frames) and is_known and frames.count(COMMENT) < 2
+    named = [name for name in frames if name != OWN]  # those have names of their own
+    return bool(frames) and is_known and len(set(named)) == len(named)
 
 
 def tag_of_texts(texts: Mapping[str, str]) -> bytes:

@@ -49,6 +49,7 @@ OF_CAF = frozenset(
 )
 """Chunks of CAF files that tell how the sound is stored, and the texts."""
 
+BEXT_NUMBERS = slice(348, 422)  # UMID and loudness, of which nothing is among the texts
 APE, APE_BYTES, ID3V1_BYTES = b"APETAGEX", 32, 128
 TRACK_NAMES = {"track": "tracknumber"}  # the names that FFmpeg has for them
 OF_THE_FILE = frozenset(
@@ -180,13 +181,15 @@ def _is_told_as_texts(piece: Piece) -> bool:
     name, body = piece
     if name == b"LIST":
         return body[:4] == INFO
-    return name in TEXTS_ALONE or name == b"bext" or (name == id3.ID3 and id3.is_text(body))
+    if name == b"bext":
+        return not any(body[BEXT_NUMBERS])
+    return name in TEXTS_ALONE or (name == id3.ID3 and id3.is_text(body))
 
 
 def _word(piece: Piece) -> str:
     name, body = piece
     if name == b"LIST":
-        return "names of marks" if body[:4] == ADTL else "INFO"
+        return "names of marks" if body[:4] == ADTL else body[:4].decode("latin-1")
     return WORDS.get(name) or name.decode("latin-1").strip()
 
 

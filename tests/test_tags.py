@@ -172,7 +172,19 @@ def test_chunks_that_nobody_knows_go_over_and_are_told_at_another_rate(
     assert pieces(tmp_path / "new.wav") == {name: b"anything", exif[0]: exif[1]}
     told = restored(old, tmp_path / "faster.wav", "--rate", "44100").err
     assert ("not kept" in told) == (name in {b"plst", b"abcd"})  # which may hold places
-    assert name.decode() in restored(old, tmp_path / "new.flac").err
+    elsewhere = restored(old, tmp_path / "new.flac").err
+    assert name.decode() in elsewhere
+    assert "exif" in elsewhere
+
+
+def test_numbers_of_the_broadcast_extension_are_told_where_only_its_words_are_kept(
+    tmp_path: Path,
+) -> None:
+    for place, told in ((347, False), (348, True), (421, True), (430, False)):
+        body = BEXT[:place] + b"\1" + BEXT[place + 1 :]
+        old = with_chunks(tmp_path / "old.wav", (b"bext", body))
+        words = "not kept, FLAC has no place for it: the broadcast extension"
+        assert (words in restored(old, tmp_path / f"{place}.flac").err) == told
 
 
 def test_what_caf_files_say_besides_texts_is_told(tmp_path: Path) -> None:
@@ -194,7 +206,7 @@ def test_a_tag_at_the_end_of_an_mp3_is_told(tmp_path: Path, behind: bytes) -> No
     )
 
 
-@pytest.mark.parametrize("frames", [["USLT"], ["COMM", "COMM"], ["PRIV"]])
+@pytest.mark.parametrize("frames", [["USLT"], ["COMM", "COMM"], ["TIT2"], ["PRIV"]])
 def test_frames_that_are_no_texts_are_told(tmp_path: Path, frames: list[str]) -> None:
     old = written(tmp_path / "old.mp3")
     tag = id3.tag_of_texts({"title": "Größe"})
